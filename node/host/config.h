@@ -1,0 +1,33 @@
+/* Configuration: home/shoal.ini (read by inih), then flags. Unknown keys are errors that name the nearest known key; sizes and times need units. */
+#ifndef SHOAL_HOST_CONFIG_H
+#define SHOAL_HOST_CONFIG_H
+#include "node/base/addr.h"
+#include "node/base/err.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CONFIG_BOOTSTRAP_MAX 16
+
+struct config {
+    char home[4096];
+    char listen[64];            /* [node] listen = A:P | off; default 0.0.0.0:7733 and [::]:7733 (empty = default) */
+    bool listen_named;          /* the user named the port: taken is an error */
+    char http[64], ftp[64], dns[64]; /* A:P | off; empty = default */
+    char bootstrap[CONFIG_BOOTSTRAP_MAX][160]; /* [network] bootstrap = <node id>@<address:port>, space separated */
+    uint32_t bootstrap_count;
+    bool neighbours;            /* [network] neighbours = on | off: signed multicast */
+    uint64_t upload_rate, download_rate; /* [transfer] upload = 2MB/s; 0 = no cap */
+    uint64_t quota;             /* [store] quota = 10GB, 0 = none */
+    uint64_t budget;            /* [transfer] memory = 24MiB: payload buffers */
+    int log_level;              /* [log] level */
+    char log_file[4096];
+};
+void config_default(struct config *c);
+/* Reads home/shoal.ini when it exists. message: 512 bytes, names file, line and nearest key. */
+int config_load(struct config *c, char *message);
+int config_set(struct config *c, const char *section, const char *key, const char *value, char *message); /* for flags: --set section.key=value */
+int config_parse_size(uint64_t *out, const char *text);      /* 10MB, 4GiB, 512KiB; a bare number is refused but for 0 */
+/* --home, SHOAL_HOME, XDG_DATA_HOME/shoal, ~/.local/share/shoal */
+int config_home(char *out, size_t cap, const char *flag);
+#endif

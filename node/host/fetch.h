@@ -1,0 +1,26 @@
+/* Fetching: one file or a tree, by link, to a path, resumable. A tree: its manifest first, then sub-manifests and small files by packs and larger
+ * files by swarms of their own, a bounded number at once, all from the sessions of the tree. Everything grows under one name ending in `.part` and is
+ * synced as a batch before the final name appears. */
+#ifndef SHOAL_HOST_FETCH_H
+#define SHOAL_HOST_FETCH_H
+#include "node/host/share.h"
+
+struct fetches;
+struct fetches *fetches_new(struct host_core *core, struct jobs *jobs, struct shares *shares, const char *home);
+void fetches_free(struct fetches *f);
+void fetches_start(struct fetches *f); /* resumes what the store lists */
+
+struct fetch_params {
+    struct link link;
+    const char *output;            /* absolute. A directory that exists: the link's name below it. Otherwise the final path itself */
+    const char *const *select;     /* paths of a tree (a file, or a directory with all below); count 0 = everything */
+    size_t select_count;
+    bool replace;                  /* overwrite a file that is there */
+    bool no_share;                 /* do not share on when done */
+};
+/* A job that ends when the final name is there. A second get of the same link to the same path joins the running job. */
+struct job *fetches_get(struct fetches *f, const struct fetch_params *p);
+/* Lists a tree from its manifests alone, no data (job entries). depth 1 = one directory. */
+struct job *fetches_list(struct fetches *f, const struct link *link, const char *path, bool recursive);
+bool fetches_notice(struct fetches *f, const struct effect *x);
+#endif

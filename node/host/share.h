@@ -1,0 +1,28 @@
+/* Sharing in place: walks a path, hashes files in the thread pool, makes manifests, records everything in the store, announces. Symlinks are followed
+ * never: symlinks, sockets, devices and pipes are skipped and reported; so are unreadable, vanishing and invalidly named files. A file that
+ * changes while it is hashed is hashed again twice, then reported. Files whose stamp is known are not hashed again. */
+#ifndef SHOAL_HOST_SHARE_H
+#define SHOAL_HOST_SHARE_H
+#include "node/host/data.h"
+#include "node/host/jobs.h"
+
+struct shares;
+struct shares *shares_new(struct host_core *core, struct jobs *jobs, const char *home);
+void shares_free(struct shares *s);
+/* Starts announcing all that the store lists, and schedules a slow walk over stamps that marks what changed or vanished. */
+void shares_start(struct shares *s);
+struct job *shares_add(struct shares *s, const char *const *paths, size_t count, bool with_times);
+/* By path or by link or id text. ERR_NOT_FOUND. */
+int shares_remove(struct shares *s, const char *what);
+/* A peer wants this provider key (EFFECT_CONTENT): opens the content, makes the swarm when there is none yet, answers xfer_content_answer. */
+void shares_content(struct shares *s, uint32_t session, uint32_t channel, const uint8_t provider_key[HASH_SIZE]);
+/* The map from content to swarm, for fetch.c too: one swarm per (id, pack). 0: none. */
+uint32_t shares_swarm(struct shares *s, const struct content_id *id, bool pack);
+void shares_swarm_set(struct shares *s, const struct content_id *id, bool pack, uint32_t swarm, uint32_t ref); /* swarm 0 removes */
+/* Notices: XFER_NOTICE_IDLE closes what was opened on demand; NODE_NOTICE_STORED goes to its job. True when it was ours. */
+bool shares_notice(struct shares *s, const struct effect *x);
+/* Fresh stamps of a fetched file or tree enter the store as shares (fetch.c, when done). */
+int shares_adopt(struct shares *s, const char *path, const struct content_id *id, bool announce);
+/* The link of a content with this node's addresses as sources. */
+void shares_link(struct shares *s, const struct content_id *id, const char *name, char *out, size_t cap);
+#endif

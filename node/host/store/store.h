@@ -1,0 +1,98 @@
+/* The store: what a home keeps, in SQLite (home/shoal.db, WAL) and in home/objects (manifests and other content of our own making). The only
+ * room that includes sqlite3.h. One handle per thread; a handle is not shared. All functions return 0 or an enum shoal_error; ERR_NO_SPACE and
+ * ERR_IO leave the store usable. */
+#ifndef SHOAL_HOST_STORE_H
+#define SHOAL_HOST_STORE_H
+#include "transfer/content.h"
+
+struct store;
+/* Opens or makes home/shoal.db (mode 0600) and migrates it. message (may be NULL, 256 bytes) gets a sentence for people on error. */
+int store_open(struct store **out, const char *home, char *message);
+void store_close(struct store *s);
+
+/* Identity of a file at the time it was hashed: a difference means it changed (DESIGN.md, rule 2). */
+struct file_stamp {
+    uint64_t device, inode, size;
+    int64_t mtime_ns, ctime_ns;
+};
+
+enum content_place {
+    PLACE_FILE,    /* the user's file, shared in place: path */
+    PLACE_OBJECT,  /* home/objects/xx/<id>: ours; freed by gc when nothing refers to it */
+    PLACE_PART     /* being fetched: path is the final name, the .part file beside it */
+};
+enum content_state { CONTENT_OK, CONTENT_CHANGED, CONTENT_MISSING };
+
+struct store_content {
+    int64_t row;
+    struct content_id id;
+    uint8_t provider_key[HASH_SIZE];
+    enum content_place place;
+    enum content_state state;
+    const char *path;            /* absolute; for a TREE: the manifest object's path */
+    const char *directory;       /* for a TREE shared in place: the directory its entries lie in; NULL otherwise */
+    struct file_stamp stamp;
+    int64_t share;               /* row of the share it belongs to, 0 = none */
+    bool announce;               /* roots, and files of 1 MiB or more inside trees */
+};
+
+int store_begin(struct store *s);                 /* transactions nest: only the outermost commits */
+int store_commit(struct store *s);
+void store_rollback(struct store *s);
+
+/* Inserts or replaces by (provider key, path). Strings are copied. */
+int store_content_put(struct store *s, const struct store_content *c);
+/* The best row for this provider key (state OK first). Strings in *out live until the next call on this handle. ERR_NOT_FOUND. */
+int store_content_find(struct store *s, const uint8_t provider_key[HASH_SIZE], struct store_content *out);
+int store_content_by_id(struct store *s, const struct content_id *id, struct store_content *out);
+int store_content_by_path(struct store *s, const char *path, struct store_content *out);
+int store_content_state(struct store *s, int64_t row, enum content_state state);
+int store_content_remove(struct store *s, int64_t row);
+/* Calls each for provider keys to announce, in key order. Stops when it returns false. */
+int store_announced(struct store *s, bool (*each)(void *context, const uint8_t provider_key[HASH_SIZE]), void *context);
+
+struct store_share {
+    int64_t row;
+    const char *path;            /* absolute */
+    const char *name;
+    struct content_id id;
+    uint64_t bytes;              /* payload of the tree or file */
+    uint64_t files;
+    int64_t added_s;             /* unix time */
+    bool with_times, fetched;    /* fetched: came by get, shared on */
+    enum content_state state;
+};
+int store_share_put(struct store *s, const struct store_share *share, int64_t *row); /* replaces by path */
+/* Removes the share and the contents that only it refers to. ERR_NOT_FOUND. */
+int store_share_remove(struct store *s, int64_t row);
+int store_share_by_path(struct store *s, const char *path, struct store_share *out);
+int store_share_by_id(struct store *s, const struct content_id *id, struct store_share *out);
+int store_shares(struct store *s, bool (*each)(void *context, const struct store_share *share), void *context);
+
+/* Fetches that are under way, so that they resume after a crash. `state` is the fetch module's own bytes. */
+int store_fetch_put(struct store *s, const char *target, const struct content_id *id, struct bytes state);
+int store_fetch_remove(struct store *s, const char *target);
+int store_fetches(struct store *s, bool (*each)(void *context, const char *target, const struct content_id *id, struct bytes state),
+                  void *context);
+
+/* Pins keep objects (and, for a tree, everything its manifest names) from gc. */
+int store_pin(struct store *s, const struct content_id *id, bool pinned);
+bool store_is_pinned(struct store *s, const struct content_id *id);
+int store_pins(struct store *s, bool (*each)(void *context, const struct content_id *id), void *context);
+
+/* Small values by key: the core's EFFECT_PERSIST, contacts, settings. get copies at most cap bytes and sets *size. ERR_NOT_FOUND. */
+int store_value_put(struct store *s, const char *key, struct bytes value);
+int store_value_get(struct store *s, const char *key, uint8_t *out, size_t cap, size_t *size);
+
+/* Objects: written, synced, renamed into place. */
+int store_object_put(struct store *s, const struct content_id *id, struct bytes bytes);
+void store_object_path(const struct store *s, const struct content_id *id, char *out, size_t cap);
+/* Hash trees of content larger than one span's worth: home/trees/xx/<id>: leaf hashes, then the upper layers (transfer/tree.h). */
+void store_tree_path(const struct store *s, const struct content_id *id, char *out, size_t cap);
+
+/* Quota and gc: bytes under home (objects, trees, database), limit from configuration; 0 = none. */
+int store_usage(struct store *s, uint64_t *bytes);
+struct gc_result { uint64_t objects, bytes; };
+/* Removes objects and trees that no share, fetch or pin refers to. each (may be NULL) is told every path. dry_run removes nothing. */
+int store_gc(struct store *s, bool dry_run, bool (*each)(void *context, const char *path, uint64_t bytes), void *context, struct gc_result *out);
+#endif
