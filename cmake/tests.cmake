@@ -63,3 +63,5 @@ foreach(source ${bench_sources})
   target_link_libraries(${stem} PRIVATE shoal_host)
   set_target_properties(${stem} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bench)
 endforeach()
+
+include(cmake/purity.cmake)

@@ -1,0 +1,6 @@
+/* Stands before the system's <netdb.h> on the include path of the purity check (tests/purity/check.py). */
+#ifdef PURITY_THIRD_PARTY
+#include_next <netdb.h>
+#else
+#error "a core room or a gateway parser may not include netdb.h (DESIGN.md, 'The core interface')"
+#endif

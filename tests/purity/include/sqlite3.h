@@ -1,0 +1,1 @@
+#error "only node/host/store may include sqlite3.h (DESIGN.md, 'The house')"
