@@ -31,7 +31,8 @@ struct dht_node *node_dht(struct node *n);
 
 core_time node_deadline(const struct node *n);
 void node_wake(struct node *n, core_time now, struct effects *out);
-/* Looks at effects from out->routed on. Returns true when it stopped for want of room: carry out what is there, then call again. */
+/* Looks at effects from out->routed on; what it consumes becomes NODE_NOTICE_CONSUMED, which hosts skip. Returns true when it stopped for want of
+ * room (NODE_EFFECTS_PER_CALL items, NODE_EFFECT_BYTES_PER_CALL bytes): make room, call again. */
 bool node_route(struct node *n, core_time now, struct effects *out);
 void node_datagram(struct node *n, core_time now, const struct net_addr *from, const uint8_t *data, size_t size, struct effects *out);
 /* A node heard of: by invite, cache, multicast (local = true), link. */
@@ -46,6 +47,7 @@ int node_find(struct node *n, core_time now, const uint8_t provider_key[HASH_SIZ
 int node_tell_all(struct node *n, core_time now, struct bytes message, uint32_t op, struct effects *out);
 
 enum node_notice {
+    NODE_NOTICE_CONSUMED = 0,
     NODE_NOTICE_STORED = 0x300,  /* op; a = holders that stored, b = asked; status */
     NODE_NOTICE_FOUND,           /* op; a = providers the third node found, node = it; status */
     NODE_NOTICE_TOLD,            /* op; a = nodes told, b = tried */

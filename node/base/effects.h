@@ -40,6 +40,7 @@ struct effect {
         } ready;
         struct {
             uint32_t session, channel;
+            bool pack;           /* the peer wants the small entries of this manifest (transfer/xfer.h) */
         } content;
         struct {
             uint32_t session, channel;

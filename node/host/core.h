@@ -28,9 +28,10 @@ struct host_core {
     struct effects batch[2];
     unsigned filling;                /* which batch calls append to */
     bool draining, drain_wanted;
+    core_time armed;                 /* the deadline the timer is set to */
     uv_timer_t timer;
     void (*datagram)(void *owner, const struct net_addr *to, struct bytes bytes); /* sends one datagram */
-    void (*content)(void *owner, uint32_t session, uint32_t channel, const uint8_t provider_key[HASH_SIZE]);
+    void (*content)(void *owner, uint32_t session, uint32_t channel, bool pack, const uint8_t provider_key[HASH_SIZE]);
     void (*persist)(void *owner, uint32_t key, struct bytes bytes);
     void (*notice)(void *owner, const struct effect *x, struct bytes bytes); /* what the node did not consume */
     void *owner;

@@ -15,7 +15,7 @@ struct job *shares_add(struct shares *s, const char *const *paths, size_t count,
 /* By path or by link or id text. ERR_NOT_FOUND. */
 int shares_remove(struct shares *s, const char *what);
 /* A peer wants this provider key (EFFECT_CONTENT): opens the content, makes the swarm when there is none yet, answers xfer_content_answer. */
-void shares_content(struct shares *s, uint32_t session, uint32_t channel, const uint8_t provider_key[HASH_SIZE]);
+void shares_content(struct shares *s, uint32_t session, uint32_t channel, bool pack, const uint8_t provider_key[HASH_SIZE]);
 /* The map from content to swarm, for fetch.c too: one swarm per (id, pack). 0: none. */
 uint32_t shares_swarm(struct shares *s, const struct content_id *id, bool pack);
 void shares_swarm_set(struct shares *s, const struct content_id *id, bool pack, uint32_t swarm, uint32_t ref); /* swarm 0 removes */
