@@ -4,6 +4,7 @@
 #ifndef SHOAL_CHANNEL_NOISE_H
 #define SHOAL_CHANNEL_NOISE_H
 #include "node/base/bytes.h"
+#include "node/base/err.h"
 #include "node/base/id.h"
 
 #define NOISE_HASH_SIZE 64 /* BLAKE2b-512 */
@@ -21,17 +22,19 @@ struct noise_handshake {
     struct noise_cipher cipher;
     uint8_t static_secret[32], static_public[32], ephemeral_secret[32], ephemeral_public[32];
     uint8_t remote_static[32], remote_ephemeral[32], psk[32];
-    bool initiator, has_key;
+    bool initiator, has_key, has_psk;
     uint8_t step;
 };
 
-/* remote_static: the peer's X25519 key for the initiator, NULL for the responder. ephemeral_secret: 32 fresh random bytes. */
+/* remote_static: the peer's X25519 key for the initiator, NULL for the responder. ephemeral_secret: 32 fresh random bytes.
+ * psk: the network secret, zeroes when public. NULL runs plain Noise_IK instead, which Shoal never speaks: it lets the
+ * public vectors of both patterns check the same code. */
 void noise_init(struct noise_handshake *h, bool initiator, struct bytes prologue, const uint8_t static_secret[32],
                 const uint8_t ephemeral_secret[32], const uint8_t remote_static[32], const uint8_t psk[32]);
 
 /* Each message is done in two steps, so that the payload can depend on the handshake hash (session MACs do): `_begin` handles the tokens
  * and leaves h->hash as both sides know it before the payload; `_end` handles the payload.
- * write: begin writes the head into `out` and returns its size; end appends the sealed payload and returns the size appended (payload
+ * write: begin writes the head into `out` and returns its size, or 0 when the peer's key is a low-order point; end appends the sealed payload and returns the size appended (payload
  *        size + 16). out must have room for the message's overhead and payload.
  * read:  begin consumes the head; ERR_MALFORMED (short, low-order point) or ERR_AUTH. end opens the rest into `payload` (size - 16 bytes,
  *        may alias) and sets *payload_size; ERR_AUTH. After an error only noise_wipe may follow. */
