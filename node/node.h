@@ -9,10 +9,12 @@
 #include "dht/dht.h"
 #include "transfer/xfer.h"
 
-#define NODE_EFFECTS_PER_CALL      64
-#define NODE_EFFECT_BYTES_PER_CALL (64 * 1024)
-_Static_assert(NODE_EFFECTS_PER_CALL >= DHT_EFFECTS_PER_CALL && NODE_EFFECTS_PER_CALL >= XFER_EFFECTS_PER_CALL, "room for any part");
-_Static_assert(NODE_EFFECT_BYTES_PER_CALL >= DHT_EFFECT_BYTES_PER_CALL, "room for any part");
+/* Room that the caller offers to every entry point of the node or of its parts: the node may call several entry points of its parts for one notice. */
+#define NODE_EFFECTS_PER_CALL      512
+#define NODE_EFFECT_BYTES_PER_CALL (160 * 1024)
+_Static_assert(NODE_EFFECTS_PER_CALL >= 4 * DHT_EFFECTS_PER_CALL, "room for several calls");
+_Static_assert(NODE_EFFECTS_PER_CALL >= 4 * XFER_EFFECTS_PER_CALL, "room for several calls");
+_Static_assert(NODE_EFFECT_BYTES_PER_CALL >= DHT_EFFECT_BYTES_PER_CALL + 8 * XFER_EFFECT_BYTES_PER_CALL, "room for several calls");
 
 struct node_config {
     struct dht_env dht;
@@ -35,9 +37,14 @@ void node_wake(struct node *n, core_time now, struct effects *out);
  * room (NODE_EFFECTS_PER_CALL items, NODE_EFFECT_BYTES_PER_CALL bytes): make room, call again. */
 bool node_route(struct node *n, core_time now, struct effects *out);
 void node_datagram(struct node *n, core_time now, const struct net_addr *from, const uint8_t *data, size_t size, struct effects *out);
+/* What EFFECT_PERSIST gave under this key before a restart (node.h's keys below); unusable bytes are ignored. */
+enum node_persist_key { NODE_PERSIST_CONTACTS = 1 };
+void node_restore(struct node *n, core_time now, uint32_t key, struct bytes bytes);
 /* A node heard of: by invite, cache, multicast (local = true), link. */
 void node_hint(struct node *n, core_time now, const struct node_addr *peer, bool local, struct effects *out);
 
+/* Ops that owners give to the node must be in 1 .. NODE_OP_MAX; the rest is the node's own. */
+#define NODE_OP_MAX 0x7fffffffu
 /* Announce this content (root of a share, or a big file in a tree) in the DHT; urgent: at once, with NODE_NOTICE_STORED. */
 int node_announce(struct node *n, core_time now, const uint8_t provider_key[HASH_SIZE], bool urgent, uint32_t op, struct effects *out);
 void node_unannounce(struct node *n, const uint8_t provider_key[HASH_SIZE]);

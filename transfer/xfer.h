@@ -162,7 +162,8 @@ int xfer_send_app(struct xfer *x, core_time now, uint32_t session, struct bytes 
 enum xfer_notice {
     XFER_NOTICE_CHUNK = 0x200,  /* op = swarm, a = chunk: all its wanted leaves are verified and written */
     XFER_NOTICE_COMPLETE,       /* op = swarm: all wanted leaves are here */
-    XFER_NOTICE_NEED_PEERS,     /* op = swarm: too few sources; the owner looks in the DHT and calls xfer_swarm_peer. Repeats with growing gaps */
+    XFER_NOTICE_NEED_PEERS,     /* op = swarm, bytes = its provider key (32): too few sources; the owner looks in the DHT and calls
+                                   xfer_swarm_peer. Repeats with growing gaps */
     XFER_NOTICE_IDLE,           /* op = swarm: complete and no session has had it open for a minute: may be removed */
     XFER_NOTICE_TROUBLE,        /* op = swarm, status: our disk; paused */
     XFER_NOTICE_BANNED,         /* node: key and address; status = why; a = until [core_time] */

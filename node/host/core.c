@@ -11,8 +11,8 @@
 #include "node/host/streams.h"
 
 /* Room offered per call: any part's maximum. Calls made while effects are carried out pile up in the other batch, which grows. */
-#define ITEMS_START 256
-#define BYTES_START (128 * 1024)
+#define ITEMS_START (2 * NODE_EFFECTS_PER_CALL)
+#define BYTES_START (2 * NODE_EFFECT_BYTES_PER_CALL)
 
 core_time host_now(const struct host_core *core)
 {
