@@ -78,6 +78,15 @@ struct xfer_geometry {
     uint32_t last_leaf_bytes;
 };
 void xfer_geometry_content(struct xfer_geometry *out, uint64_t size);
+/* A pack's geometry follows from its manifest alone, so that both sides agree: one leaf per entry, and as few entries to a chunk as 65,536
+ * chunks allow. mean_bytes only scales windows and rates. */
+static inline void xfer_geometry_pack(struct xfer_geometry *out, uint32_t entries, uint64_t mean_bytes)
+{
+    uint32_t bytes = mean_bytes < 1 ? 1 : mean_bytes < TREE_LEAF_SIZE ? (uint32_t)mean_bytes : TREE_LEAF_SIZE;
+    *out = (struct xfer_geometry){.leaf_count = entries, .leaf_bytes = bytes, .last_leaf_bytes = bytes};
+    while ((entries - 1) >> out->chunk_leaves_log2 >= 65536)
+        out->chunk_leaves_log2++;
+}
 uint32_t xfer_chunk_count(const struct xfer_geometry *g);
 
 struct xfer_swarm_params {
