@@ -2,6 +2,7 @@
 #ifndef SHOAL_HOST_CONFIG_H
 #define SHOAL_HOST_CONFIG_H
 #include "node/base/addr.h"
+#include "node/base/id.h"
 #include "node/base/err.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,6 +17,7 @@ struct config {
     char http[64], ftp[64], dns[64]; /* A:P | off; empty = default */
     char bootstrap[CONFIG_BOOTSTRAP_MAX][160]; /* [network] bootstrap = <node id>@<address:port>, space separated */
     uint32_t bootstrap_count;
+    bool network_private;       /* [network] private = on: a first run makes a network of its own with a secret, not the open one */
     bool neighbours;            /* [network] neighbours = on | off: signed multicast */
     uint64_t upload_rate, download_rate; /* [transfer] upload = 2MB/s; 0 = no cap */
     uint64_t quota;             /* [store] quota = 10GB, 0 = none */
@@ -28,6 +30,8 @@ void config_default(struct config *c);
 int config_load(struct config *c, char *message);
 int config_set(struct config *c, const char *section, const char *key, const char *value, char *message); /* for flags: --set section.key=value */
 int config_parse_size(uint64_t *out, const char *text);      /* 10MB, 4GiB, 512KiB; a bare number is refused but for 0 */
+/* <node id>@<address:port>, numeric. ERR_MALFORMED, ERR_CHECKSUM. */
+int config_parse_peer(struct node_addr *out, const char *text);
 /* --home, SHOAL_HOME, XDG_DATA_HOME/shoal, ~/.local/share/shoal */
 int config_home(char *out, size_t cap, const char *flag);
 #endif

@@ -92,7 +92,7 @@ static void on_timer(uv_timer_t *timer)
 static void arm(struct host_core *core)
 {
     core_time deadline = node_deadline(core->node);
-    if (deadline == core->armed)
+    if (deadline == core->armed || core->stopped)
         return; /* most calls leave it where it was: no system call for them */
     core->armed = deadline;
     if (deadline == CORE_NEVER) {
@@ -140,11 +140,17 @@ void host_core_init(struct host_core *core, uv_loop_t *loop)
     core->timer.data = core;
 }
 
+void host_core_stop(struct host_core *core)
+{
+    if (core->stopped)
+        return;
+    core->stopped = true;
+    uv_timer_stop(&core->timer);
+    uv_close((uv_handle_t *)&core->timer, NULL);
+}
+
 void host_core_fini(struct host_core *core)
 {
-    uv_timer_stop(&core->timer);
-    if (!uv_is_closing((uv_handle_t *)&core->timer))
-        uv_close((uv_handle_t *)&core->timer, NULL);
     for (int i = 0; i < 2; i++) {
         free(core->batch[i].items);
         free(core->batch[i].bytes);

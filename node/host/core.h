@@ -27,7 +27,7 @@ struct host_core {
     struct store *store;
     struct effects batch[2];
     unsigned filling;                /* which batch calls append to */
-    bool draining, drain_wanted;
+    bool draining, drain_wanted, stopped; /* stopped: the node ends; the timer is closed, effects still run */
     core_time armed;                 /* the deadline the timer is set to */
     uv_timer_t timer;
     void (*datagram)(void *owner, const struct net_addr *to, struct bytes bytes); /* sends one datagram */
@@ -42,7 +42,8 @@ uint64_t host_unix_ms(void);
 struct effects *host_out(struct host_core *core);
 void host_drain(struct host_core *core);
 void host_core_init(struct host_core *core, uv_loop_t *loop);
-void host_core_fini(struct host_core *core);
+void host_core_stop(struct host_core *core); /* closes the timer; effects are still carried out */
+void host_core_fini(struct host_core *core); /* after the loop ran the timer's close callback, or with it */
 
 /* Fills from getrandom; aborts when the system has none. */
 void host_random(void *out, size_t size);

@@ -7,7 +7,9 @@
 
 struct fetches;
 struct fetches *fetches_new(struct host_core *core, struct jobs *jobs, struct shares *shares, const char *home);
-void fetches_free(struct fetches *f);
+/* At the node's end: running fetches checkpoint and close their files, their store rows stay; called back once when nothing is in flight. */
+void fetches_stop(struct fetches *f, void (*stopped)(void *context), void *context);
+void fetches_free(struct fetches *f); /* after fetches_stop called back; NULL is ignored. Its handles close in the loop's next turn */
 void fetches_start(struct fetches *f); /* resumes what the store lists */
 
 struct fetch_params {

@@ -8,7 +8,9 @@
 
 struct shares;
 struct shares *shares_new(struct host_core *core, struct jobs *jobs, const char *home);
-void shares_free(struct shares *s);
+/* At the node's end: hashing stops, open contents are closed; called back once when nothing is in flight. After fetches_stop called back. */
+void shares_stop(struct shares *s, void (*stopped)(void *context), void *context);
+void shares_free(struct shares *s); /* after shares_stop called back; NULL is ignored. Its handles close in the loop's next turn */
 /* Starts announcing all that the store lists, and schedules a slow walk over stamps that marks what changed or vanished. */
 void shares_start(struct shares *s);
 struct job *shares_add(struct shares *s, const char *const *paths, size_t count, bool with_times);
