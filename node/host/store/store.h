@@ -40,7 +40,8 @@ int store_begin(struct store *s);                 /* transactions nest: only the
 int store_commit(struct store *s);
 void store_rollback(struct store *s);
 
-/* Inserts or replaces by (provider key, path). Strings are copied. */
+/* Inserts or replaces by (provider key, path, directory). Strings are copied. Two overlapping shares may own one content: `share` is added to its
+ * owners. */
 int store_content_put(struct store *s, const struct store_content *c);
 /* The best row for this provider key (state OK first). Strings in *out live until the next call on this handle. ERR_NOT_FOUND. */
 int store_content_find(struct store *s, const uint8_t provider_key[HASH_SIZE], struct store_content *out);
@@ -48,6 +49,9 @@ int store_content_by_id(struct store *s, const struct content_id *id, struct sto
 int store_content_by_path(struct store *s, const char *path, struct store_content *out);
 int store_content_state(struct store *s, int64_t row, enum content_state state);
 int store_content_remove(struct store *s, int64_t row);
+/* At most `max` rows with row > after, in order of row; share 0 = all. For walks in slices. */
+int store_contents(struct store *s, int64_t share, int64_t after, uint32_t max,
+                   bool (*each)(void *context, const struct store_content *content), void *context);
 /* Calls each for provider keys to announce, in key order. Stops when it returns false. */
 int store_announced(struct store *s, bool (*each)(void *context, const uint8_t provider_key[HASH_SIZE]), void *context);
 
@@ -63,6 +67,13 @@ struct store_share {
     enum content_state state;
 };
 int store_share_put(struct store *s, const struct store_share *share, int64_t *row); /* replaces by path */
+/* A share that is being made (again): its row, hidden from all lists until store_share_put when it is new, so that contents can be owned by it at
+ * once and survive a crash. Contents put from here on are fresh; settle, after store_share_put, forgets those that were not put again. */
+int store_share_begin(struct store *s, const char *path, int64_t now_s, int64_t *row);
+int store_share_settle(struct store *s, int64_t row);
+int store_share_state(struct store *s, int64_t row, enum content_state state);
+/* The shares that own this content row. */
+int store_shares_of(struct store *s, int64_t content, bool (*each)(void *context, const struct store_share *share), void *context);
 /* Removes the share and the contents that only it refers to. ERR_NOT_FOUND. */
 int store_share_remove(struct store *s, int64_t row);
 int store_share_by_path(struct store *s, const char *path, struct store_share *out);
@@ -84,14 +95,28 @@ int store_pins(struct store *s, bool (*each)(void *context, const struct content
 int store_value_put(struct store *s, const char *key, struct bytes value);
 int store_value_get(struct store *s, const char *key, uint8_t *out, size_t cap, size_t *size);
 
-/* Objects: written, synced, renamed into place. */
+/* Objects: written, synced, renamed into place. Put the row that names an object (store_content_put, committed) BEFORE the object, unless a pin or
+ * fetch names it: then gc cannot come between. ERR_QUOTA when home would grow over its quota. */
 int store_object_put(struct store *s, const struct content_id *id, struct bytes bytes);
+struct store_object {
+    struct content_id id;
+    struct bytes bytes;
+};
+int store_objects_put(struct store *s, const struct store_object *objects, size_t count); /* many at the price of a few syncs */
+/* The whole object, to be freed by the caller. ERR_NOT_FOUND; ERR_CHANGED when its size is wrong. The hash is not checked. Any thread. */
+int store_object_read(const struct store *s, const struct content_id *id, uint8_t **out);
 void store_object_path(const struct store *s, const struct content_id *id, char *out, size_t cap);
 /* Hash trees of content larger than one span's worth: home/trees/xx/<id>: leaf hashes, then the upper layers (transfer/tree.h). */
 void store_tree_path(const struct store *s, const struct content_id *id, char *out, size_t cap);
+/* A name for a file in the making under home/<kind> ("objects" or "trees"); gc removes it when it was left behind. */
+int store_temporary_path(struct store *s, const char *kind, char *out, size_t cap);
+/* Syncs the finished temporary file and renames it to its tree path; on error it is gone. Same order as for objects: row first. */
+int store_tree_put(struct store *s, const char *temporary, const struct content_id *id);
 
 /* Quota and gc: bytes under home (objects, trees, database), limit from configuration; 0 = none. */
 int store_usage(struct store *s, uint64_t *bytes);
+int store_quota_set(struct store *s, uint64_t bytes);  /* kept in the store, so that later handles know it */
+int store_room(struct store *s, uint64_t more);        /* ERR_QUOTA when `more` bytes under home would pass the quota */
 struct gc_result { uint64_t objects, bytes; };
 /* Removes objects and trees that no share, fetch or pin refers to. each (may be NULL) is told every path. dry_run removes nothing. */
 int store_gc(struct store *s, bool dry_run, bool (*each)(void *context, const char *path, uint64_t bytes), void *context, struct gc_result *out);
