@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The peer beside us: python3-libtorrent, in clear, TCP only, no DHT, told directly where its peer is. One process is one peer.
 
-  torrent_peer.py make FILE TORRENT            a v2 torrent (BEP 52: the same SHA-256 tree as shoal's)
+  torrent_peer.py make FILE TORRENT            a v1 torrent, which is faster here than v2 (165 against 145 MB/s)
   torrent_peer.py seed FILE TORRENT            prints its port, serves until standard input ends, prints {"rss_kib": peak}
   torrent_peer.py leech DIR TORRENT PORT...    fetches from the first port (later ones: fellow leeches), syncs, prints {"seconds", "rss_kib"};
                                                prints its port first and starts on a line from standard input
@@ -35,7 +35,7 @@ def peak_rss_kib():
 def make(path, torrent):
     storage = lt.file_storage()
     lt.add_files(storage, path)
-    creator = lt.create_torrent(storage, 1 << 20, lt.create_torrent.v2_only)
+    creator = lt.create_torrent(storage, 1 << 20, lt.create_torrent.v1_only)
     lt.set_piece_hashes(creator, os.path.dirname(os.path.abspath(path)))
     with open(torrent, "wb") as f:
         f.write(lt.bencode(creator.generate()))
@@ -71,7 +71,7 @@ def leech(folder, torrent, ports):
     while not handle.status().is_finished:
         if not handle.status().num_peers:
             handle.connect_peer(("127.0.0.1", int(ports[0])))
-        time.sleep(0.005)
+        time.sleep(0.02)
     handle.flush_cache()
     info = handle.torrent_file()
     for index in range(info.num_files()):
