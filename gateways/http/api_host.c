@@ -1,0 +1,443 @@
+/* The API's frame: opening and closing, routing, errors, what all endpoints share. */
+#include "gateways/http/api_host.h"
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "gateways/http/api_internal_host.h"
+#include "gateways/http/http_target.h"
+#include "node/base/assert.h"
+
+#define JSON_TYPE "application/json"
+
+/* ---- Answers ---- */
+
+void api_reply(struct http_exchange *x, unsigned status, json_t *body)
+{
+    char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+    json_decref(body);
+    if (!text) {
+        http_reply(x, 500, JSON_TYPE, NULL, NULL, 0);
+        return;
+    }
+    http_reply(x, status, JSON_TYPE, NULL, text, strlen(text));
+}
+
+unsigned api_status_of(int code)
+{
+    switch (code) {
+    case ERR_MALFORMED:
+    case ERR_CHECKSUM:
+    case ERR_VERSION:
+    case ERR_RANGE:
+    case ERR_NOT_A_FILE:
+        return 400;
+    case ERR_PERMISSION:
+        return 403;
+    case ERR_NOT_FOUND:
+        return 404;
+    case ERR_NETWORK:
+    case ERR_EXISTS:
+    case ERR_BUSY:
+    case ERR_CHANGED:
+        return 409;
+    case ERR_UNSUPPORTED:
+        return 501;
+    case ERR_FULL:
+        return 503;
+    case ERR_NO_SOURCES:
+    case ERR_TIMEOUT:
+        return 504;
+    case ERR_NO_SPACE:
+    case ERR_QUOTA:
+        return 507;
+    default:
+        return 500;
+    }
+}
+
+static json_t *error_json(const char *code, const char *message)
+{
+    return json_pack("{s:{s:s, s:o}}", "error", "code", code, "message", api_text(message));
+}
+
+void api_error(struct http_exchange *x, int code, const char *format, ...)
+{
+    char message[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    api_reply(x, api_status_of(code), error_json(err_name(code), message));
+}
+
+static void http_error(struct http_exchange *x, unsigned status, const char *extra, const char *message)
+{
+    json_t *body = error_json("ERR_MALFORMED", message);
+    char *text = json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    http_reply(x, status, JSON_TYPE, extra, text, text ? strlen(text) : 0);
+}
+
+static char *server_error_body(unsigned status, const char *message)
+{
+    (void)status;
+    json_t *body = error_json("ERR_MALFORMED", message);
+    char *text = json_dumps(body, JSON_COMPACT);
+    json_decref(body);
+    return text;
+}
+
+json_t *api_text(const char *text)
+{
+    json_t *plain = json_string(text);
+    if (plain)
+        return plain;
+    size_t size = strlen(text), n = 0;
+    char *mended = malloc(size * 3 + 1);
+    for (size_t i = 0; mended && i < size;) {
+        size_t step = 0; /* bytes of the UTF-8 sequence here */
+        for (size_t k = 1; k <= 4 && i + k <= size && !step; k++)
+            if (http_utf8_ok(bytes_of(text + i, k)))
+                step = k;
+        memcpy(mended + n, step ? text + i : "\xef\xbf\xbd", step ? step : 3);
+        n += step ? step : 3;
+        i += step ? step : 1;
+    }
+    json_t *out = mended ? json_stringn(mended, n) : NULL;
+    free(mended);
+    return out ? out : json_null();
+}
+
+json_t *api_addr(const struct net_addr *a)
+{
+    char text[NET_ADDR_TEXT_MAX];
+    return a->port ? json_string(net_addr_format(text, a)) : json_null();
+}
+
+json_t *api_hex(const uint8_t *data, size_t size)
+{
+    char text[129];
+    core_assert(size <= 64);
+    hex_encode(text, data, size);
+    return json_string(text);
+}
+
+json_t *api_node_id(const uint8_t key[NODE_KEY_SIZE])
+{
+    char text[NODE_ID_TEXT_SIZE + 1];
+    node_id_format(text, key);
+    return json_string(text);
+}
+
+void api_put_id(json_t *o, const struct content_id *id)
+{
+    char text[CONTENT_ID_TEXT_SIZE + 1];
+    content_id_format(text, id);
+    json_object_set_new(o, "id", json_string(text));
+    json_object_set_new(o, "root", api_hex(id->root, HASH_SIZE));
+    json_object_set_new(o, "kind", json_string(id->kind == CONTENT_FILE ? "file" : id->kind == CONTENT_TREE ? "tree" : "unknown"));
+    json_object_set_new(o, "content_size", json_integer((json_int_t)id->size));
+}
+
+/* ---- Fields of requests ---- */
+
+bool api_link(struct api_request *r, struct link *out)
+{
+    size_t where;
+    char problem[512];
+    const char *text = json_string_value(json_object_get(r->body, "link"));
+    if (!text) {
+        api_error(r->x, ERR_MALFORMED, "the body needs \"link\", a string");
+        return false;
+    }
+    int code = link_parse(out, text, &where);
+    if (code == 0 && out->id.kind > CONTENT_TREE) {
+        api_error(r->x, ERR_VERSION, "the link is for a kind of content that this version of shoal does not know; install a newer one");
+        return false;
+    }
+    if (code == 0)
+        return true;
+    link_problem(problem, sizeof problem, text, code, where);
+    api_error(r->x, code, "%s", problem);
+    return false;
+}
+
+bool api_paths(struct api_request *r, const char *field, bool needed, const char ***out, size_t *count)
+{
+    json_t *array = json_object_get(r->body, field), *item;
+    size_t i;
+    *out = NULL;
+    *count = 0;
+    if (!array && !needed)
+        return true;
+    if (!json_is_array(array) || (needed && json_array_size(array) == 0)) {
+        api_error(r->x, ERR_MALFORMED, "the body needs \"%s\", an array of strings", field);
+        return false;
+    }
+    *out = calloc(json_array_size(array) + 1, sizeof **out);
+    if (!*out) {
+        api_error(r->x, ERR_NO_MEMORY, "out of memory");
+        return false;
+    }
+    json_array_foreach(array, i, item)
+    {
+        (*out)[i] = json_string_value(item);
+        if (!(*out)[i] || !*(*out)[i] || strlen((*out)[i]) >= 4096 || strlen((*out)[i]) != json_string_length(item)) {
+            free(*out);
+            api_error(r->x, ERR_MALFORMED, "\"%s\" has an element that is not a path of 1 to 4095 bytes", field);
+            return false;
+        }
+    }
+    *count = json_array_size(array);
+    return true;
+}
+
+bool api_flag(struct api_request *r, const char *field, bool *out)
+{
+    json_t *value = json_object_get(r->body, field);
+    if (value && !json_is_boolean(value)) {
+        api_error(r->x, ERR_MALFORMED, "\"%s\" is true or false", field);
+        return false;
+    }
+    if (value)
+        *out = json_is_true(value);
+    return true;
+}
+
+bool api_query_number(struct api_request *r, const char *name, uint64_t max, uint64_t *value)
+{
+    char text[24], *end;
+    int found = http_query_get(r->query, name, text, sizeof text);
+    if (found == 0)
+        return true;
+    errno = 0;
+    unsigned long long n = found > 0 && text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : (end = text, 0);
+    if (found < 0 || *end || text[0] == 0 || errno || n > max) {
+        api_error(r->x, ERR_RANGE, "\"%s\" in the query is a number from 0 to %llu", name, (unsigned long long)max);
+        return false;
+    }
+    *value = n;
+    return true;
+}
+
+bool api_page(struct api_request *r, uint64_t *from, uint32_t *limit)
+{
+    uint64_t wanted = API_PAGE;
+    *from = 0;
+    if (!api_query_number(r, "from", INT64_MAX, from) || !api_query_number(r, "limit", API_PAGE_MAX, &wanted))
+        return false;
+    *limit = wanted ? (uint32_t)wanted : 1;
+    return true;
+}
+
+/* ---- Routing ---- */
+
+static const struct endpoint {
+    const char *path; /* below /api/; "/" at the end: one more segment follows */
+    enum http_method method;
+    void (*run)(struct api_request *r);
+} endpoints[] = {
+    {"status", HTTP_GET, api_status_get},
+    {"peers", HTTP_GET, api_peers_get},
+    {"invite", HTTP_GET, api_invite_get},
+    {"jobs", HTTP_GET, api_jobs_get},
+    {"jobs/", HTTP_GET, api_job_get},
+    {"jobs/", HTTP_DELETE, api_job_delete},
+    {"shares", HTTP_GET, api_shares_get},
+    {"shares", HTTP_POST, api_shares_post},
+    {"shares", HTTP_DELETE, api_shares_delete},
+    {"get", HTTP_POST, api_get_post},
+    {"ls", HTTP_POST, api_ls_post},
+    {"find", HTTP_POST, api_find_post},
+    {"pins", HTTP_GET, api_pins_get},
+    {"pins", HTTP_POST, api_pins_post},
+    {"pins", HTTP_DELETE, api_pins_delete},
+    {"gc", HTTP_POST, api_gc_post},
+    {"join", HTTP_POST, api_join_post},
+    {"network/rotate", HTTP_POST, api_rotate_post},
+    {"down", HTTP_POST, api_down_post},
+};
+
+/* The path of the request below /api/, decoded; the last segment of jobs/<id> goes to `id`. */
+static bool route_path(struct http_exchange *x, char *path, size_t cap, char *id, size_t id_cap)
+{
+    struct bytes encoded = http_text(x->bytes, x->head->path);
+    char decoded[256];
+    id[0] = 0;
+    if (http_decode(decoded, sizeof decoded, encoded, false) < 0 || strncmp(decoded, "/api/", 5) != 0)
+        return false;
+    snprintf(path, cap, "%s", decoded + 5);
+    if (strncmp(path, "jobs/", 5) == 0) {
+        snprintf(id, id_cap, "%s", path + 5);
+        path[5] = 0;
+    }
+    return true;
+}
+
+static const struct endpoint *find_endpoint(const char *path, enum http_method method, char *allow, size_t cap)
+{
+    size_t n = 0;
+    allow[0] = 0;
+    for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
+        if (strcmp(endpoints[i].path, path) != 0)
+            continue;
+        if (endpoints[i].method == method || (method == HTTP_HEAD && endpoints[i].method == HTTP_GET))
+            return &endpoints[i];
+        const char *name = endpoints[i].method == HTTP_GET ? "GET, HEAD, " : endpoints[i].method == HTTP_POST ? "POST, " : "DELETE, ";
+        n += (size_t)snprintf(allow + n, cap - n, "%s%s", n ? "" : "Allow: ", name);
+    }
+    if (n)
+        snprintf(allow + n, cap - n, "OPTIONS\r\n");
+    return NULL;
+}
+
+/* An object; NULL when it was answered with an error. */
+static json_t *request_body(struct http_exchange *x)
+{
+    struct bytes type;
+    json_error_t e;
+    if (x->body.size == 0)
+        return json_object();
+    if (http_field_get(x->head, x->bytes, "Content-Type", &type) && !(type.size >= 16 && strncasecmp((const char *)type.data, JSON_TYPE, 16) == 0)) {
+        http_error(x, 415, NULL, "the body must be JSON: send Content-Type: application/json");
+        return NULL;
+    }
+    json_t *body = json_loadb((const char *)x->body.data, x->body.size, JSON_REJECT_DUPLICATES, &e);
+    if (!json_is_object(body)) {
+        json_decref(body);
+        api_error(x, ERR_MALFORMED, "the body is not a JSON object%s%s", body ? "" : ": ", body ? "" : e.text);
+        return NULL;
+    }
+    return body;
+}
+
+static void handle(void *owner, struct http_exchange *x)
+{
+    char path[256], allow[96];
+    struct api_request r = {.g = owner, .x = x, .query = http_text(x->bytes, x->head->query)};
+    if (x->head->method == HTTP_OTHER || x->head->method == HTTP_CONNECT || x->head->method == HTTP_TRACE) {
+        http_error(x, 501, NULL, "this method is not implemented");
+        return;
+    }
+    bool ours = route_path(x, path, sizeof path, r.id, sizeof r.id);
+    const struct endpoint *e = ours ? find_endpoint(path, x->head->method, allow, sizeof allow) : NULL;
+    if (ours && !e && allow[0]) {
+        if (x->head->method == HTTP_OPTIONS)
+            http_reply(x, 204, NULL, allow, NULL, 0);
+        else
+            http_error(x, 405, allow, "this method is not for this address; see Allow");
+        return;
+    }
+    if (!e) {
+        api_error(x, ERR_NOT_FOUND, "there is nothing at this address; docs/api.md lists what there is");
+        return;
+    }
+    r.body = request_body(x);
+    if (r.body)
+        e->run(&r);
+    json_decref(r.body);
+}
+
+/* ---- Opening and closing ---- */
+
+static void maybe_free(struct gateways *g)
+{
+    if (!g->closing || g->handles || g->server || g->works)
+        return;
+    g->app->gateways = NULL;
+    free(g);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    struct gateways *g = handle->data;
+    g->handles--;
+    maybe_free(g);
+}
+
+static void on_server_closed(void *context)
+{
+    struct gateways *g = context;
+    g->server = NULL;
+    maybe_free(g);
+}
+
+void api_work_ended(struct gateways *g)
+{
+    g->works--;
+    maybe_free(g);
+}
+
+void api_stop(struct gateways *g)
+{
+    if (g->closing)
+        return;
+    g->closing = true;
+    api_waiters_stop(g);
+    if (g->hint_path[0])
+        unlink(g->hint_path);
+    uv_close((uv_handle_t *)&g->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&g->timer, on_handle_closed);
+    http_server_close(g->server, on_server_closed, g);
+}
+
+static void on_app_stop(struct app *app)
+{
+    if (app->gateways)
+        api_stop(app->gateways);
+}
+
+static bool write_hint(const char *hint, const char *path)
+{
+    char line[API_SOCKET_PATH_MAX + 1];
+    int n = snprintf(line, sizeof line, "%s\n", path);
+    return home_write_file(hint, bytes_of(line, (size_t)n)) == 0;
+}
+
+struct gateways *api_start(struct app *app, char *message)
+{
+    struct gateways *g = calloc(1, sizeof *g);
+    const struct http_server_config config = {
+        .connections_max = 64,
+        .body_max = API_BODY_MAX,
+        .request_timeout_ms = 30000,
+        .idle_timeout_ms = 300000,
+        .handle = handle,
+        .error_body = server_error_body,
+        .error_type = JSON_TYPE,
+        .unix_ms = host_unix_ms,
+        .owner = g,
+    };
+    char hint[sizeof g->hint_path];
+    bool fallback;
+    if (!g) {
+        snprintf(message, APP_MESSAGE_MAX, "out of memory");
+        return NULL;
+    }
+    g->app = app;
+    snprintf(hint, sizeof hint, "%s/api.path", app->home.path);
+    unlink(hint); /* of a run that was killed */
+    int r = api_socket_path(g->socket_path, app->home.path, &fallback);
+    if (r == 0)
+        r = http_server_open_unix(&g->server, &app->loop, &config, g->socket_path);
+    if (r != 0 || (fallback && !write_hint(hint, g->socket_path))) {
+        snprintf(message, APP_MESSAGE_MAX, "cannot open the control socket %.108s: %s; choose another home with --home DIR", g->socket_path,
+                 r == ERR_PERMISSION ? "its folder belongs to somebody else" : r ? uv_strerror(r) : "cannot write api.path in the home");
+        if (g->server)
+            http_server_close(g->server, NULL, NULL);
+        free(g);
+        return NULL;
+    }
+    if (fallback)
+        memcpy(g->hint_path, hint, sizeof hint);
+    uv_prepare_init(&app->loop, &g->prepare);
+    uv_timer_init(&app->loop, &g->timer);
+    g->prepare.data = g->timer.data = g;
+    g->handles = 2;
+    app->gateways = g;
+    app->on_stop = on_app_stop;
+    api_usage_refresh(g);
+    return g;
+}
