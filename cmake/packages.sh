@@ -29,7 +29,7 @@ test  man-db              the man page renders without a warning
 test  groff-base          the same
 test  procps              what is still running
 test  mount               a small tmpfs that fills (root only)
-bench python3-libtorrent  the peer beside us in the transfer benches
+test  python3-libtorrent  an outside judge of our hash trees; the peer beside us in the transfer benches
 bench rsync               the peer beside us in the tree bench
 bench openssl             the yardstick of the share bench
 TABLE
