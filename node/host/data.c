@@ -115,8 +115,8 @@ struct data_slab *data_receive_slab(struct data *d, size_t room)
         s->used = 0; /* nobody else looks at it */
     if (s && s->size - s->used >= room)
         return s;
-    if (d->slab_bytes + DATA_SLAB_SIZE > d->budget + (s ? s->size : 0) && d->slab_bytes > (s ? s->size : 0))
-        return NULL;
+    if (d->slab_bytes > 0 && d->slab_bytes + DATA_SLAB_SIZE > d->budget)
+        return NULL; /* one slab is always allowed: without it nothing can arrive at all */
     if (s)
         data_slab_drop(d, s);
     s = d->receive = slab_take(d);

@@ -221,6 +221,9 @@ static int advance(struct iovec *v, int count, size_t n)
 
 int data_write_all(const struct data_io *io, int fd, struct iovec *v, int n, uint64_t at)
 {
+    int empty = advance(v, n, 0);
+    v += empty;
+    n -= empty;
     while (n > 0) {
         ssize_t wrote = io->pwritev(fd, v, n, (off_t)at);
         if (wrote < 0 && errno == EINTR)
@@ -239,6 +242,9 @@ int data_write_all(const struct data_io *io, int fd, struct iovec *v, int n, uin
 
 int data_preadv_all(const struct data_io *io, int fd, struct iovec *v, int n, uint64_t at)
 {
+    int empty = advance(v, n, 0);
+    v += empty;
+    n -= empty;
     while (n > 0) {
         ssize_t got = io->preadv(fd, v, n, (off_t)at);
         if (got < 0 && errno == EINTR)
@@ -286,6 +292,25 @@ int data_stamp_check(const struct file_stamp *want, int fd)
     bool same = now.device == want->device && now.inode == want->inode && now.size == want->size && now.mtime_ns == want->mtime_ns &&
                 now.ctime_ns == want->ctime_ns;
     return same ? 0 : ERR_CHANGED;
+}
+
+void data_make_folders(const char *path)
+{
+    char *copy = strdup(path);
+    char *slash = copy ? strrchr(copy, '/') : NULL;
+    if (slash && slash != copy) {
+        *slash = '\0';
+        if (mkdir(copy, 0700) != 0 && errno == ENOENT) {
+            char *above = strrchr(copy, '/');
+            if (above && above != copy) {
+                *above = '\0';
+                (void)mkdir(copy, 0700);
+                *above = '/';
+                (void)mkdir(copy, 0700);
+            }
+        }
+    }
+    free(copy);
 }
 
 int data_directory_sync(const char *path)

@@ -52,6 +52,7 @@ int data_pread_all(const struct data_io *io, int fd, void *out, size_t size, uin
 int data_preadv_all(const struct data_io *io, int fd, struct iovec *v, int n, uint64_t at);
 void data_stamp_of(struct file_stamp *out, int fd);
 int data_stamp_check(const struct file_stamp *want, int fd);     /* 0 or ERR_CHANGED */
+void data_make_folders(const char *path); /* of home/objects/xx/<id>: the two above it, as far as that can be done */
 int data_directory_sync(const char *path);                       /* the directory that holds path */
 
 /* ---- refs ---- */

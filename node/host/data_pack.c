@@ -124,10 +124,7 @@ static int object_write(const struct data_io *io, const char *path, const struct
         return ERR_RANGE;
     int fd = io->open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd < 0 && errno == ENOENT) {
-        char *slash = strrchr(temporary, '/');
-        *slash = '\0';
-        (void)mkdir(temporary, 0777);
-        *slash = '/';
+        data_make_folders(temporary);
         fd = io->open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666);
     }
     if (fd < 0)

@@ -204,14 +204,7 @@ static int tree_open(struct data_ref *r, const char *path, bool *whole)
     bool fresh;
     int fd = open_or_make(d->io, path, &fresh);
     if (fd == ERR_NOT_FOUND) {
-        char *directory = strdup(path);
-        if (!directory)
-            return ERR_NO_MEMORY;
-        char *slash = strrchr(directory, '/');
-        if (slash)
-            *slash = '\0';
-        (void)mkdir(directory, 0777);
-        free(directory);
+        data_make_folders(path);
         fd = open_or_make(d->io, path, &fresh);
     }
     if (fd < 0)
