@@ -17,8 +17,8 @@ static struct {
     pthread_mutex_t lock;
     enum log_level most;
     int fd;
-    bool colour;
-} logger = {PTHREAD_MUTEX_INITIALIZER, LOG_INFO, STDERR_FILENO, false};
+    bool colour, live;
+} logger = {PTHREAD_MUTEX_INITIALIZER, LOG_INFO, STDERR_FILENO, false, false};
 
 static const struct {
     const char *name, *colour;
@@ -45,6 +45,13 @@ void log_setup(enum log_level most, const char *file)
     pthread_mutex_unlock(&logger.lock);
     if (fd < 0)
         log_error("log", "cannot write to %s (%s): logging here instead", file, strerror(error));
+}
+
+void log_live(bool on)
+{
+    pthread_mutex_lock(&logger.lock);
+    logger.live = on;
+    pthread_mutex_unlock(&logger.lock);
 }
 
 /* Names and messages come from peers too: nothing that moves a terminal's cursor, and one line stays one line. */
@@ -81,7 +88,8 @@ void log_write(enum log_level level, const char *area, const char *format, ...)
 
     pthread_mutex_lock(&logger.lock);
     const char *on = logger.colour ? levels[level].colour : "";
-    int size = snprintf(line, sizeof line, "%s%s %-6s %-6s %s%s\n", on, stamp, levels[level].name, area, text,
+    const char *wipe = logger.live && logger.fd == STDERR_FILENO ? "\r\033[K" : "";
+    int size = snprintf(line, sizeof line, "%s%s%s %-6s %-6s %s%s\n", wipe, on, stamp, levels[level].name, area, text,
                         *on ? "\033[0m" : "");
     for (int done = 0; done < size;) {
         ssize_t n = write(logger.fd, line + done, (size_t)(size - done));
