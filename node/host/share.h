@@ -25,6 +25,8 @@ void shares_swarm_set(struct shares *s, const struct content_id *id, bool pack, 
 bool shares_notice(struct shares *s, const struct effect *x);
 /* Fresh stamps of a fetched file or tree enter the store as shares (fetch.c, when done). */
 int shares_adopt(struct shares *s, const char *path, const struct content_id *id, bool announce);
+/* The addresses this node listens on, for links; an unspecified one (0.0.0.0, [::]) gives its port to the address others see us under. Copied. */
+void shares_set_addresses(struct shares *s, const struct net_addr *addresses, uint32_t count);
 /* The link of a content with this node's addresses as sources. */
 void shares_link(struct shares *s, const struct content_id *id, const char *name, char *out, size_t cap);
 #endif

@@ -48,6 +48,9 @@
     X(ORPHANS_REMOVE, "DELETE FROM content WHERE row IN (SELECT content FROM owner WHERE share = ?1 AND fresh <= ?2) " \
                       "AND NOT EXISTS (SELECT 1 FROM owner o WHERE o.content = content.row AND "                       \
                       "(o.share <> ?1 OR o.fresh > ?2))")                                                              \
+    X(ORPHANS, "SELECT key FROM content WHERE announce = 1 AND row IN (SELECT content FROM owner WHERE share = ?1 AND fresh <= ?2) " \
+               "AND NOT EXISTS (SELECT 1 FROM owner o WHERE o.content = content.row AND (o.share <> ?1 OR o.fresh > ?2))") \
+    X(SHARE_HIDE, "UPDATE share SET ready = 0, added_s = 0 WHERE row = ?1") \
     X(OWNERS_REMOVE, "DELETE FROM owner WHERE share = ?1 AND fresh <= ?2")                                             \
     X(SHARE_BY_PATH, "SELECT " S " FROM share WHERE path = ?1 AND ready = 1")                                          \
     X(SHARE_BY_ID, "SELECT " S " FROM share WHERE root = ?1 AND size = ?2 AND kind = ?3 AND ready = 1 "                \

@@ -136,6 +136,29 @@ int store_share_state(struct store *s, int64_t row, enum content_state state)
     return run_row(s, SQL_SHARE_STATE, row, (int)state);
 }
 
+int store_share_hide(struct store *s, int64_t row)
+{
+    return run_row(s, SQL_SHARE_HIDE, row, 0);
+}
+
+int store_share_lost(struct store *s, int64_t row, bool stale,
+                     bool (*each)(void *context, const uint8_t provider_key[HASH_SIZE]), void *context)
+{
+    int status, rc;
+    sqlite3_stmt *q = store_statement(s, SQL_ORPHANS, &status);
+    if (q == NULL)
+        return status;
+    sqlite3_bind_int64(q, 1, row);
+    sqlite3_bind_int(q, 2, stale ? 0 : 1);
+    while ((rc = sqlite3_step(q)) == SQLITE_ROW) {
+        if (sqlite3_column_bytes(q, 0) == HASH_SIZE && !each(context, sqlite3_column_blob(q, 0)))
+            break;
+    }
+    status = store_error(s, rc);
+    sqlite3_reset(q);
+    return status;
+}
+
 int store_share_by_path(struct store *s, const char *path, struct store_share *out)
 {
     int status;

@@ -72,6 +72,9 @@ int store_share_put(struct store *s, const struct store_share *share, int64_t *r
 int store_share_begin(struct store *s, const char *path, int64_t now_s, int64_t *row);
 int store_share_settle(struct store *s, int64_t row);
 int store_share_state(struct store *s, int64_t row, enum content_state state);
+/* Provider keys that were announced and that store_share_settle (stale) or store_share_remove would forget. */
+int store_share_lost(struct store *s, int64_t row, bool stale, bool (*each)(void *context, const uint8_t provider_key[HASH_SIZE]), void *context);
+int store_share_hide(struct store *s, int64_t row);   /* out of all lists at once; store_share_remove, slower, may follow */
 /* The shares that own this content row. */
 int store_shares_of(struct store *s, int64_t content, bool (*each)(void *context, const struct store_share *share), void *context);
 /* Removes the share and the contents that only it refers to. ERR_NOT_FOUND. */
