@@ -24,12 +24,13 @@ static void tag_key(uint8_t out[32], const struct core_crypto *crypto, const str
     crypto->hash(out, 32, NULL, 0, parts, 4);
 }
 
-/* Keyed BLAKE2b of sender and nonce, which lie side by side: constant in cost, whatever the datagram's size. What is sealed has a tag of
- * its own; this one only keeps strangers from causing key exchanges. */
+/* BLAKE2b-64(tag key, sender, nonce): constant in cost, whatever the datagram's size. The key goes in front rather than into BLAKE2b's own key
+ * block, so that all fits one block at half the price; lengths are fixed and BLAKE2b has no length extension, so it is as good a MAC. What is
+ * sealed has a tag of its own; this one only keeps strangers from causing key exchanges. */
 static void tag_make(uint8_t out[TAG_SIZE], const struct core_crypto *crypto, const uint8_t key[32], const uint8_t *data)
 {
-    struct bytes part = bytes_of(data + SENDER_AT, NODE_KEY_SIZE + SEAL_NONCE_SIZE);
-    crypto->hash(out, TAG_SIZE, key, 32, &part, 1);
+    struct bytes parts[] = {bytes_of(key, 32), bytes_of(data + SENDER_AT, NODE_KEY_SIZE + SEAL_NONCE_SIZE)};
+    crypto->hash(out, TAG_SIZE, NULL, 0, parts, 2);
 }
 
 static void direction_key(const struct datagram_channel *c, uint8_t out[SEAL_KEY_SIZE], const uint8_t shared[32],

@@ -49,8 +49,8 @@ static int open_at(struct world *w, core_time now, const uint8_t *data, size_t s
 
 static void retag(struct world *w, uint8_t *data)
 {
-    struct bytes part = bytes_of(data + 9, NODE_KEY_SIZE + SEAL_NONCE_SIZE);
-    w->channel[1].crypto->hash(data + 1, 8, w->channel[1].tag_key, 32, &part, 1);
+    struct bytes parts[] = {bytes_of(w->channel[1].tag_key, 32), bytes_of(data + 9, NODE_KEY_SIZE + SEAL_NONCE_SIZE)};
+    w->channel[1].crypto->hash(data + 1, 8, NULL, 0, parts, 2);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -59,8 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t datagram[DATAGRAM_MAX + 64];
     if (size < 2 || size > DATAGRAM_MAX)
         return 0;
-    /* the cheap table forges easily, but its seal and tag are checked alike, and it is fast */
-    world_init(&w, data[0] & 1 ? &core_crypto_real : &core_crypto_cheap);
+    /* The cheap table's seals can be forged, and libFuzzer, which watches memcmp, will; but it is fast. */
+    bool real = data[0] & 1;
+    world_init(&w, real ? &core_crypto_real : &core_crypto_cheap);
     require(open_at(&w, 0, data + 1, size - 1) != 0);
 
     if (size - 1 >= DATAGRAM_OVERHEAD) { /* a member's tag on raw bytes */
@@ -68,8 +69,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         datagram[0] = DATAGRAM_VERSION;
         retag(&w, datagram);
         int rc = open_at(&w, 1, datagram, size - 1);
-        require(rc == ERR_AUTH || rc == ERR_QUOTA);
-        require(open_at(&w, 2, datagram, size - 1) == ERR_AUTH);
+        require(rc == ERR_AUTH || (rc == 0 && !real));
+        require(open_at(&w, 2, datagram, size - 1) == rc);
     }
 
     size_t plain = size - 1 < DATAGRAM_PLAIN_MAX ? size - 1 : DATAGRAM_PLAIN_MAX;
