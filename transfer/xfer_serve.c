@@ -1,0 +1,256 @@
+/* Serving: a bounded queue of runs per session; the host gets them in units, round robin over the sessions, under the upload cap. */
+#include "transfer/xfer_internal.h"
+
+#define NOMINAL TREE_LEAF_SIZE /* [bytes] what a leaf counts against SERVE_OUTSTANDING_MAX, whatever its size */
+
+static void reject(struct xfer *x, struct channel *c, uint32_t leaf, uint32_t count, enum reject_reason reason)
+{
+    struct session *s = c->session;
+    if (s->reject_count >= SESSION_REJECTS_MAX) { /* asks and asks, and never reads the answers */
+        session_hangup(x, s, ERR_QUOTA);
+        return;
+    }
+    struct serve *r = pool_take(&x->serves);
+    if (!r) {
+        session_hangup(x, s, ERR_NO_MEMORY); /* an unanswered request would never end */
+        return;
+    }
+    r->channel_number = c->number;
+    r->leaf = leaf;
+    r->count = count;
+    r->reason = (uint8_t)reason;
+    list_append(&s->rejects, &r->in_session);
+    s->reject_count++;
+    session_wants_write(x, s);
+}
+
+static void serve_free(struct xfer *x, struct session *s, struct serve *r)
+{
+    list_remove(&r->in_session);
+    s->serve_count--;
+    pool_give(&x->serves, r);
+    if (s->serve_count == 0)
+        list_remove(&s->in_serve);
+}
+
+static void link_serve(struct session *s, struct serve *r)
+{
+    struct list *at = &s->serves;
+    if (r->urgent) {
+        at = s->serves.next;
+        while (at != &s->serves && list_object(at, struct serve, in_session)->urgent)
+            at = at->next;
+    }
+    list_append(at, &r->in_session);
+    s->serve_count++;
+}
+
+void serve_resume(struct xfer *x, struct session *s)
+{
+    if (s->serve_count != 0 && s->state == SESSION_OPEN && s->serving_bytes < SERVE_OUTSTANDING_MAX)
+        list_append_once(&x->serving, &s->in_serve);
+}
+
+/* False: malformed. While the host still looks for the content, requests are held; their range is checked when it is known. */
+bool serve_request(struct xfer *x, struct channel *c, const struct message *m)
+{
+    struct session *s = c->session;
+    struct swarm *w = c->swarm;
+    if (w && (m->leaf >= w->geometry.leaf_count || m->count > w->geometry.leaf_count - m->leaf))
+        return false;
+    choker_interest(x, s, true);
+    if (s->choked || s->serve_count >= SESSION_SERVES_MAX) {
+        reject(x, c, m->leaf, m->count, s->choked ? REJECT_CHOKED : REJECT_FULL);
+        return true;
+    }
+    struct serve *r = pool_take(&x->serves);
+    if (!r) {
+        reject(x, c, m->leaf, m->count, REJECT_FULL);
+        return true;
+    }
+    r->channel = c;
+    r->channel_number = c->number;
+    r->leaf = m->leaf;
+    r->count = m->count;
+    r->proof = m->proof;
+    r->urgent = m->urgent;
+    link_serve(s, r);
+    serve_resume(x, s);
+    return true;
+}
+
+void serve_cancel(struct xfer *x, struct channel *c, const struct message *m)
+{
+    struct session *s = c->session;
+    list_each(node, &s->serves)
+    {
+        struct serve *r = list_object(node, struct serve, in_session);
+        /* A run that is under way has moved on: what is left of it still ends where the request ended. */
+        if (r->channel == c && r->leaf >= m->leaf && r->leaf + r->count == m->leaf + m->count) {
+            serve_free(x, s, r);
+            return;
+        }
+    }
+}
+
+void serve_drop_channel(struct xfer *x, struct channel *c)
+{
+    struct session *s = c->session;
+    list_each_safe(node, &s->serves)
+    {
+        struct serve *r = list_object(node, struct serve, in_session);
+        if (r->channel == c)
+            serve_free(x, s, r);
+    }
+}
+
+void serve_reject_all(struct xfer *x, struct session *s, enum reject_reason reason)
+{
+    while (!list_empty(&s->serves) && s->state != SESSION_CLOSING) {
+        struct serve *r = list_object(s->serves.next, struct serve, in_session);
+        struct channel *c = r->channel;
+        uint32_t leaf = r->leaf, count = r->count;
+        serve_free(x, s, r);
+        reject(x, c, leaf, count, reason);
+    }
+}
+
+void serve_release(struct xfer *x, struct channel *c)
+{
+    serve_resume(x, c->session);
+}
+
+void serve_session_closed(struct xfer *x, struct session *s)
+{
+    while (!list_empty(&s->serves))
+        serve_free(x, s, list_object(s->serves.next, struct serve, in_session));
+    while (!list_empty(&s->rejects)) {
+        struct serve *r = list_object(s->rejects.next, struct serve, in_session);
+        list_remove(&r->in_session);
+        pool_give(&x->serves, r);
+    }
+    s->reject_count = 0;
+    list_remove(&s->in_serve);
+}
+
+static uint32_t unit_leaves(const struct xfer *x, const struct channel *c)
+{
+    if (x->upload.rate == 0)
+        return SERVE_UNIT_LEAVES;
+    uint64_t leaves = x->upload.rate / 10 / (c->leaf_bytes ? c->leaf_bytes : 1); /* small units under a small cap */
+    return leaves < 1 ? 1 : leaves > SERVE_UNIT_LEAVES ? SERVE_UNIT_LEAVES : (uint32_t)leaves;
+}
+
+static bool run_here(const struct swarm *w, uint32_t leaf, uint32_t count)
+{
+    if (leaf >= w->geometry.leaf_count || count > w->geometry.leaf_count - leaf)
+        return false;
+    if (w->complete && !w->want)
+        return true;
+    for (uint32_t i = 0; i < count; i++)
+        if (!swarm_has_leaf(w, leaf + i))
+            return false;
+    return true;
+}
+
+/* The first run in the queue whose channel has been answered; the queue of one channel keeps its order. */
+static struct serve *next_serve(struct session *s)
+{
+    list_each(node, &s->serves)
+    {
+        struct serve *r = list_object(node, struct serve, in_session);
+        if (r->channel->state == CHANNEL_OPEN && !(r->channel->todo & TODO_OPENED))
+            return r;
+    }
+    return NULL;
+}
+
+static void serve_unit(struct xfer *x, struct session *s, struct serve *r)
+{
+    struct channel *c = r->channel;
+    uint32_t most = unit_leaves(x, c), count = r->count < most ? r->count : most;
+    if (!run_here(c->swarm, r->leaf, r->count)) {
+        uint32_t leaf = r->leaf, left = r->count;
+        serve_free(x, s, r);
+        reject(x, c, leaf, left, REJECT_NOT_HERE);
+        return;
+    }
+    struct effect *e = effects_add(x->out, EFFECT_SERVE);
+    e->u.serve.session = s->number;
+    e->u.serve.channel = c->number;
+    e->u.serve.ref = c->swarm->ref;
+    e->u.serve.leaf = r->leaf;
+    e->u.serve.count = count;
+    e->u.serve.proof = r->proof;
+    c->serving++;
+    s->serving_bytes += count * NOMINAL;
+    bucket_spend(&x->upload, (int64_t)count * c->leaf_bytes);
+    r->proof = false;
+    r->leaf += count;
+    r->count -= count;
+    if (r->count == 0)
+        serve_free(x, s, r);
+}
+
+void serve_pump(struct xfer *x)
+{
+    while (!list_empty(&x->serving)) {
+        struct session *s = list_object(x->serving.next, struct session, in_serve);
+        struct serve *r = next_serve(s);
+        if (!r || s->serving_bytes >= SERVE_OUTSTANDING_MAX) {
+            list_remove(&s->in_serve); /* xfer_served or the host's answer brings it back */
+            continue;
+        }
+        if (!xfer_room(x)) {
+            x->more = true;
+            return;
+        }
+        if (!bucket_open(&x->upload, x->now)) {
+            timer_sooner(x, &x->upload_timer, bucket_next(&x->upload, x->now));
+            return;
+        }
+        list_remove(&s->in_serve);
+        serve_unit(x, s, r);
+        serve_resume(x, s);
+    }
+}
+
+static void served_bytes(struct xfer *x, struct session *s, struct channel *c, uint32_t bytes)
+{
+    s->bytes_up += bytes;
+    x->bytes_up += bytes;
+    meter_add(&s->up, x->now, bytes);
+    meter_add(&x->up, x->now, bytes);
+    if (c->swarm) {
+        c->swarm->bytes_up += bytes;
+        meter_add(&c->swarm->up, x->now, bytes);
+    }
+}
+
+void xfer_served(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t leaf, uint32_t count, uint32_t bytes, int status,
+                 struct effects *out)
+{
+    xfer_enter(x, now, out);
+    struct session *s = session_live(x, session);
+    struct channel *c = s ? channel_get(s, channel) : NULL;
+    if (c) {
+        core_assert(c->serving > 0);
+        core_assert(s->serving_bytes >= count * NOMINAL);
+        c->serving--;
+        s->serving_bytes -= count * NOMINAL;
+        s->last_use = x->now;
+        bucket_spend(&x->upload, (int64_t)bytes - (int64_t)count * c->leaf_bytes);
+        served_bytes(x, s, c, bytes);
+        struct swarm *w = c->swarm;
+        if (status != 0 && w)
+            reject(x, c, leaf, count, REJECT_FAILED);
+        if (w && (status == ERR_CHANGED || status == ERR_NOT_FOUND))
+            swarm_stop_serving(x, w);
+        if (s->state != SESSION_CLOSING) { /* else c is gone */
+            if (c->state == CHANNEL_SHUT && c->serving == 0)
+                channel_todo(x, c, 0); /* a close may be waiting for this */
+            serve_resume(x, s);
+        }
+    }
+    xfer_leave(x);
+}
