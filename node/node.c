@@ -53,6 +53,8 @@ struct node {
     const struct network *network;
     const struct core_alloc *alloc;
     const struct core_crypto *crypto;
+    struct dht_env dht_env;   /* the parts borrow these for their lives */
+    struct xfer_env xfer_env;
     struct dht_node *dht;
     struct xfer *xfer;
     struct rng rng;
@@ -76,6 +78,8 @@ struct node *node_new(const struct node_config *config, core_time now)
     n->network = config->network;
     n->alloc = alloc;
     n->crypto = config->dht.crypto;
+    n->dht_env = config->dht;
+    n->xfer_env = config->xfer;
     n->stream_port = config->stream_port;
     n->restore_at = n->reach_at = CORE_NEVER;
     n->alone_at = core_time_add(now, ALONE_AFTER);
@@ -87,13 +91,13 @@ struct node *node_new(const struct node_config *config, core_time now)
     core_drbg_init(&drbg, config->seed);
     core_drbg_fill(&drbg, seeds[0], sizeof seeds);
     n->dht = alloc->alloc(alloc->context, dht_node_size(config->dht.config));
-    n->xfer = n->dht ? xfer_new(&config->xfer, n->me, n->network, seeds[1], now) : NULL;
+    n->xfer = n->dht ? xfer_new(&n->xfer_env, n->me, n->network, seeds[1], now) : NULL;
     if (!n->xfer) {
         alloc->free(alloc->context, n->dht);
         alloc->free(alloc->context, n);
         return NULL;
     }
-    dht_init(n->dht, &config->dht, n->me, n->network, seeds[0], now);
+    dht_init(n->dht, &n->dht_env, n->me, n->network, seeds[0], now);
     dht_set_stream_port(n->dht, n->stream_port);
     xfer_set_stream_port(n->xfer, n->stream_port);
     crypto_wipe(&drbg, sizeof drbg);
