@@ -10,7 +10,6 @@
 #define MAC_SIZE    16
 #define SMALL_PART  64                      /* copied into place rather than sealed by a call of its own */
 #define HELLO_MAX   (STREAM_FIRST_MAX + 64) /* the key and the msgpack around it included */
-#define PIECE_SIZE  (16 * 1024)             /* OpenSSL reads a span twice; a piece stays in the first-level cache */
 
 struct direction {
     EVP_CIPHER_CTX *context; /* holds the key; only the nonce is set per frame */
@@ -75,15 +74,8 @@ static bool direction_next(struct direction *d)
 
 static bool update(struct direction *d, uint8_t *out, const uint8_t *in, size_t size)
 {
-    while (size) {
-        int piece = (int)(size < PIECE_SIZE ? size : PIECE_SIZE), done;
-        if (EVP_CipherUpdate(d->context, out, &done, in, piece) != 1 || done != piece)
-            return false;
-        out += piece;
-        in += piece;
-        size -= (size_t)piece;
-    }
-    return true;
+    int done = 0;
+    return size == 0 || (EVP_CipherUpdate(d->context, out, &done, in, (int)size) == 1 && (size_t)done == size);
 }
 
 /* ---- handshake ---- */
