@@ -135,7 +135,8 @@ static bool decrypt_and_hash(struct noise_handshake *h, uint8_t *out, const uint
 }
 
 void noise_init(struct noise_handshake *h, bool initiator, struct bytes prologue, const uint8_t static_secret[32],
-                const uint8_t ephemeral_secret[32], const uint8_t remote_static[32], const uint8_t psk[32])
+                const uint8_t static_public[32], const uint8_t ephemeral_secret[32], const uint8_t remote_static[32],
+                const uint8_t psk[32])
 {
     static const char with_psk[] = "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2b";
     static const char without[] = "Noise_IK_25519_ChaChaPoly_BLAKE2b";
@@ -148,9 +149,8 @@ void noise_init(struct noise_handshake *h, bool initiator, struct bytes prologue
     memcpy(h->hash, name, strlen(name)); /* shorter than HASHLEN: padded with zeroes (Noise, 5.2) */
     memcpy(h->chaining_key, h->hash, NOISE_HASH_SIZE);
     memcpy(h->static_secret, static_secret, 32);
+    memcpy(h->static_public, static_public, 32);
     memcpy(h->ephemeral_secret, ephemeral_secret, 32);
-    crypto_scalarmult_base(h->static_public, h->static_secret);
-    crypto_scalarmult_base(h->ephemeral_public, h->ephemeral_secret);
     if (psk)
         memcpy(h->psk, psk, 32);
     if (remote_static)
@@ -164,6 +164,7 @@ size_t noise_write_begin(struct noise_handshake *h, uint8_t *out)
 {
     core_assert(h->step == (h->initiator ? STEP_1_BEGIN : STEP_2_BEGIN));
     h->step++;
+    crypto_scalarmult_base(h->ephemeral_public, h->ephemeral_secret);
     memcpy(out, h->ephemeral_public, DH_SIZE);
     mix_ephemeral(h, h->ephemeral_public);
     if (h->initiator) { /* e, es, s, ss */

@@ -26,11 +26,14 @@ struct noise_handshake {
     uint8_t step;
 };
 
-/* remote_static: the peer's X25519 key for the initiator, NULL for the responder. ephemeral_secret: 32 fresh random bytes.
+/* static_public belongs to static_secret: it is given, and the ephemeral public key made late, so that a stranger's first message costs the
+ * responder one multiplication. remote_static: the peer's X25519 key for the initiator, NULL for the responder. ephemeral_secret: 32 fresh
+ * random bytes.
  * psk: the network secret, zeroes when public. NULL runs plain Noise_IK instead, which Shoal never speaks: it lets the
  * public vectors of both patterns check the same code. */
 void noise_init(struct noise_handshake *h, bool initiator, struct bytes prologue, const uint8_t static_secret[32],
-                const uint8_t ephemeral_secret[32], const uint8_t remote_static[32], const uint8_t psk[32]);
+                const uint8_t static_public[32], const uint8_t ephemeral_secret[32], const uint8_t remote_static[32],
+                const uint8_t psk[32]);
 
 /* Each message is done in two steps, so that the payload can depend on the handshake hash (session MACs do): `_begin` handles the tokens
  * and leaves h->hash as both sides know it before the payload; `_end` handles the payload.

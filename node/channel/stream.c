@@ -122,8 +122,8 @@ int stream_init(struct stream *s, const struct stream_config *config, const uint
 
     memcpy(prologue, version, sizeof version - 1);
     core_crypto_real.hash(prologue + sizeof version - 1, HASH_SIZE, NULL, 0, parts, 2);
-    noise_init(&s->handshake->noise, s->initiator, bytes_of(prologue, sizeof prologue), config->me->dh_secret, ephemeral,
-               peer_key ? remote : NULL, config->network->secret);
+    noise_init(&s->handshake->noise, s->initiator, bytes_of(prologue, sizeof prologue), config->me->dh_secret,
+               config->me->dh_public, ephemeral, peer_key ? remote : NULL, config->network->secret);
     return 0;
 }
 

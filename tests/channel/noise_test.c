@@ -35,7 +35,7 @@ static void transport_check(struct noise_cipher *c, struct bytes plain, struct b
 /* One vector: both sides run with its keys; every message, the hash and the transport keys must come out as printed. */
 static void vector_check(const json_t *v)
 {
-    uint8_t prologue[64], statics[2][32], ephemerals[2][32], remote[32], psk[32], expected_hash[64];
+    uint8_t prologue[64], statics[2][32], publics[2][32], ephemerals[2][32], remote[32], psk[32], expected_hash[64];
     const uint8_t *used_psk = NULL;
     struct noise_handshake side[2];
     size_t prologue_size = hex(prologue, sizeof prologue, json_object_get(v, "init_prologue"));
@@ -51,7 +51,9 @@ static void vector_check(const json_t *v)
         used_psk = psk;
     }
     for (int i = 0; i < 2; i++)
-        noise_init(&side[i], i == 0, bytes_of(prologue, prologue_size), statics[i], ephemerals[i],
+        crypto_scalarmult_base(publics[i], statics[i]);
+    for (int i = 0; i < 2; i++)
+        noise_init(&side[i], i == 0, bytes_of(prologue, prologue_size), statics[i], publics[i], ephemerals[i],
                    i == 0 ? remote : NULL, used_psk);
 
     struct noise_cipher send[2], receive[2];
@@ -131,7 +133,7 @@ static void pair_init(struct pair *p, const uint8_t *responder_key)
 {
     for (int i = 0; i < 2; i++)
         noise_init(&p->side[i], i == 0, bytes_of(p->prologue[i], strlen(p->prologue[i])), p->secret[i],
-                   p->ephemeral[i], i == 0 ? responder_key : NULL, p->psk[i]);
+                   p->public[i], p->ephemeral[i], i == 0 ? responder_key : NULL, p->psk[i]);
 }
 
 static void pair_write(struct pair *p, int from)

@@ -309,7 +309,7 @@ static void payloads_of_message_1_are_checked(void **state)
         memcpy(prologue, "shoal/1", 7);
         core_crypto_real.hash(prologue + 7, HASH_SIZE, NULL, 0, parts, 2);
         memcpy(remote, p->b.me.dh_public, 32);
-        noise_init(&h, true, bytes_of(prologue, sizeof prologue), p->a.me.dh_secret, ephemeral, remote,
+        noise_init(&h, true, bytes_of(prologue, sizeof prologue), p->a.me.dh_secret, p->a.me.dh_public, ephemeral, remote,
                    p->b.network.secret);
         size_t size = noise_write_begin(&h, message);
         size += noise_write_end(&h, message + size, bytes_of(payload, payloads[i].write(payload, &p->a)));
@@ -528,7 +528,7 @@ static void frames_are_noise_transport_messages(void **state)
     (void)state;
     memcpy(prologue, "shoal/1", 7);
     core_crypto_real.hash(prologue + 7, HASH_SIZE, NULL, 0, parts, 2);
-    noise_init(&h, true, bytes_of(prologue, sizeof prologue), p->a.me.dh_secret, ephemeral, p->b.me.dh_public,
+    noise_init(&h, true, bytes_of(prologue, sizeof prologue), p->a.me.dh_secret, p->a.me.dh_public, ephemeral, p->b.me.dh_public,
                p->b.network.secret);
     pack_init(&pack, payload, sizeof payload);
     pack_map(&pack, 1);

@@ -16,13 +16,15 @@ static void require(bool ok)
 
 static void init(struct noise_handshake *h, bool initiator)
 {
-    uint8_t secret[2][32], ephemeral[32], psk[32], remote[32];
+    uint8_t secret[2][32], public[2][32], ephemeral[32], psk[32];
     memset(secret[0], 1, 32);
     memset(secret[1], 2, 32);
     memset(ephemeral, initiator ? 3 : 4, 32);
     memset(psk, 5, 32);
-    crypto_scalarmult_base(remote, secret[1]);
-    noise_init(h, initiator, bytes_of("prologue", 8), secret[!initiator], ephemeral, initiator ? remote : NULL, psk);
+    for (int i = 0; i < 2; i++)
+        crypto_scalarmult_base(public[i], secret[i]);
+    noise_init(h, initiator, bytes_of("prologue", 8), secret[!initiator], public[!initiator], ephemeral,
+               initiator ? public[1] : NULL, psk);
 }
 
 static int read_message(struct noise_handshake *h, const uint8_t *message, size_t size)

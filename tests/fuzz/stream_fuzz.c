@@ -57,7 +57,8 @@ static void authentic_payload(const uint8_t *data, size_t size)
     struct stream s;
     memcpy(prologue, "shoal/1", 7);
     core_crypto_real.hash(prologue + 7, HASH_SIZE, NULL, 0, parts, 2);
-    noise_init(&h, true, bytes_of(prologue, sizeof prologue), me[0].dh_secret, ephemeral, me[1].dh_public, network.secret);
+    noise_init(&h, true, bytes_of(prologue, sizeof prologue), me[0].dh_secret, me[0].dh_public, ephemeral, me[1].dh_public,
+               network.secret);
     size_t n = noise_write_begin(&h, message);
     n += noise_write_end(&h, message + n, bytes_of(data, size));
     start(&s, 1);
