@@ -281,6 +281,7 @@ int stream_read_reply(struct stream *s, const struct stream_config *config, uint
         rc = ERR_AUTH;
     if (rc == 0)
         rc = open_transport(s);
+    s->confirmed = rc == 0;
     return rc ? fail(s, rc) : 0;
 }
 
@@ -344,5 +345,6 @@ int stream_open(struct stream *s, const uint8_t *in, size_t size, uint8_t *out)
         memset(out, 0, size);
         return fail(s, ERR_AUTH);
     }
+    s->confirmed = true;
     return 0;
 }

@@ -24,6 +24,7 @@ enum stream_state { STREAM_START, STREAM_HANDSHAKE, STREAM_OPEN, STREAM_DEAD };
 struct stream {
     enum stream_state state;
     bool initiator;
+    bool confirmed;                       /* the peer is there: set by message 2 for the initiator, by the first frame for the responder */
     uint8_t peer_key[NODE_KEY_SIZE];      /* Ed25519; known from the start for the initiator, after message 1 for the responder */
     uint8_t binding[HASH_SIZE];           /* BLAKE2b-256 of the handshake hash before message 1's payload: what session MACs bind to */
     struct stream_handshake *handshake;   /* freed when open */
@@ -47,7 +48,8 @@ void stream_fini(struct stream *s);
  * (`out` has 2 + NOISE_MESSAGE_1_OVERHEAD + 64 + control.size). Returns bytes written.
  * Responder: stream_read_hello on the whole message 1 (without prefix) -> peer_key, binding, control bytes (a span inside `message`, which is
  * opened in place); then stream_reply writes the prefixed message 2 (`out` has 2 + NOISE_MESSAGE_2_OVERHEAD + 64 + control.size) and the
- * stream is open. A replayed message 1 gets this far too: the peer has proved that it is there with its first frame, not before.
+ * stream is open. A replayed message 1 gets this far too: only s->confirmed says that the peer is there, so until then the handshake's time limit runs on, and
+ * no older connection of that peer is given up for this one.
  * Initiator: stream_read_reply on message 2 -> control bytes; the stream is open.
  * Errors: ERR_MALFORMED, ERR_AUTH (other network, or not for us: hang up silently), ERR_NO_MEMORY, then the stream is dead. stream_reply returns
  * 0 when there is no memory for the ciphers; then too. control.size is at most STREAM_FIRST_MAX (asserted; a peer's excess is ERR_MALFORMED). */

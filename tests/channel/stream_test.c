@@ -119,6 +119,37 @@ static void two_messages_open_a_stream_and_carry_control_bytes(void **state)
     pair_free(p);
 }
 
+/* Message 1 can be recorded and sent again: the responder must not take the peer for present until a frame arrives. */
+static void a_replayed_message_1_opens_but_is_never_confirmed(void **state)
+{
+    struct pair *p = pair_new();
+    struct side old;
+    uint8_t copy[MESSAGE_MAX], frame[64], plain[64], ephemeral[32] = {77};
+    struct bytes control, part = bytes_of("first frame", 11);
+    (void)state;
+    pair_start(p, 50);
+    hello_write(&p->a, "open this");
+    memcpy(old.message, p->a.message, sizeof old.message);
+    old.size = p->a.size;
+    assert_int_equal(hello_read(&p->b, &p->a, &control, copy), 0);
+    reply_write(&p->b, "");
+    assert_false(p->b.stream.confirmed);
+    assert_int_equal(reply_read(&p->a, &p->b, &control, copy), 0);
+    assert_true(p->a.stream.confirmed);
+    size_t size = stream_seal(&p->a.stream, &part, 1, frame);
+    assert_int_equal(stream_open(&p->b.stream, frame + 2, size - 2, plain), 0);
+    assert_true(p->b.stream.confirmed);
+
+    stream_fini(&p->b.stream);
+    assert_int_equal(stream_init(&p->b.stream, &p->b.config, NULL, ephemeral), 0);
+    assert_int_equal(hello_read(&p->b, &old, &control, copy), 0);
+    reply_write(&p->b, "");
+    stream_seal(&p->a.stream, &part, 1, frame); /* frames of the recorded session do not fit the new one */
+    assert_int_equal(stream_open(&p->b.stream, frame + 2, size - 2, plain), ERR_AUTH);
+    assert_false(p->b.stream.confirmed);
+    pair_free(p);
+}
+
 static void the_most_control_bytes_fit_both_messages(void **state)
 {
     struct pair *p = pair_new();
@@ -565,6 +596,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(two_messages_open_a_stream_and_carry_control_bytes),
+        cmocka_unit_test(a_replayed_message_1_opens_but_is_never_confirmed),
         cmocka_unit_test(the_most_control_bytes_fit_both_messages),
         cmocka_unit_test(a_private_network_works_between_its_members),
         cmocka_unit_test(refused_hellos_kill_the_stream),
