@@ -48,7 +48,7 @@ int api_socket_path(char out[API_SOCKET_PATH_MAX], const char *home, bool *fallb
 
 void api_socket_find(char out[API_SOCKET_PATH_MAX], const char *home)
 {
-    char hint[4200], path[API_SOCKET_PATH_MAX + 1] = "";
+    char hint[4200], path[4200] = "";
     snprintf(hint, sizeof hint, "%s/api.path", home);
     FILE *f = fopen(hint, "r");
     if (f) {
@@ -58,10 +58,11 @@ void api_socket_find(char out[API_SOCKET_PATH_MAX], const char *home)
         path[strcspn(path, "\n")] = 0;
     }
     if (path[0] != '/')
-        snprintf(path, sizeof path, "%.90s/api.sock", strlen(home) > 90 ? "" : home);
-    if (strlen(path) >= API_SOCKET_PATH_MAX)
-        path[0] = 0;
-    snprintf(out, API_SOCKET_PATH_MAX, "%s", path);
+        snprintf(path, sizeof path, "%s/api.sock", home);
+    size_t size = strlen(path);
+    bool fits = size < API_SOCKET_PATH_MAX;
+    memcpy(out, path, fits ? size : 0);
+    out[fits ? size : 0] = 0;
 }
 
 /* ---- What is wrong with a link ---- */
