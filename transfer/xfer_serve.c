@@ -159,7 +159,7 @@ static struct serve *next_serve(struct session *s)
     list_each(node, &s->serves)
     {
         struct serve *r = list_object(node, struct serve, in_session);
-        if (r->channel->state == CHANNEL_OPEN && !(r->channel->todo & TODO_OPENED))
+        if (r->channel->state == CHANNEL_OPEN)
             return r;
     }
     return NULL;
