@@ -334,7 +334,7 @@ int app_start(struct app *app, const struct config *config, char *message)
     app->started = host_now(&app->core);
     start_signals(app);
     if (app->config.neighbours && app_port(app))
-        app->neighbours = neighbours_new(&app->core, app_port(app));
+        app->neighbours = neighbours_new(&app->core, &app->listen4, &app->listen6);
     start_contacts(app);
     shares_start(app->shares);
     fetches_start(app->fetches);
