@@ -20,6 +20,7 @@
 #define SESSION_APPS_MAX       8                   /* application messages queued per session */
 #define SESSION_APPS_PER_FRAME 4                   /* notices with bytes that one frame may cause: keeps within XFER_EFFECT_BYTES_PER_CALL */
 #define SERVE_OUTSTANDING_MAX  (1u << 20)          /* payload at the host per session [bytes] */
+#define SERVE_OUTSTANDING_MIN  (128u << 10)
 #define SERVE_UNIT_LEAVES      16
 #define RUN_BYTES              (256u << 10)        /* what one request aims at */
 #define WINDOW_START           (1u << 20)          /* [bytes] */
@@ -163,6 +164,7 @@ struct session {
     struct list serves, rejects;
     uint32_t serve_count, reject_count;
     uint32_t serving_bytes;       /* at the host, nominal */
+    struct flow serve_flow;       /* at which the host takes payload */
     bool choked, choke_told;      /* what we decided; what the peer knows */
     bool peer_interested, interested, interest_told;
     uint32_t interesting;         /* channels with something we want */

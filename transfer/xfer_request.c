@@ -282,7 +282,8 @@ uint64_t session_queue_us(const struct xfer *x, const struct session *s)
         core_time from = list_object(s->sent.next, struct request, in_session)->sent_at;
         if (s->last_arrival > from)
             from = s->last_arrival;
-        core_time round = s->rtt_min_us ? s->rtt_min_us : RTT_UNKNOWN;
+        /* A peer serves its sessions in turn, a run each: that much silence is no sign of anything. */
+        core_time round = (s->rtt_min_us ? s->rtt_min_us : RTT_UNKNOWN) + 2 * (uint64_t)RUN_BYTES * CORE_SECONDS(1) / rate;
         if (x->now > from + round)
             queue += 4 * (x->now - from - round);
     }
@@ -384,14 +385,17 @@ static void consider(struct xfer *x, struct channel *c, struct channel *other, s
     if (victim == c->session || victim->request_count == 0 || queue <= best->queue)
         return;
     struct list *lists[] = {&victim->unsent, &victim->sent};
+    uint64_t at_host = victim->flow.rate / 4 + victim->flow.rate * victim->rtt_min_us / CORE_SECONDS(1);
     for (int k = 0; k < 2; k++) {
-        uint32_t looked = 0;
+        uint32_t looked = 0, behind = victim->outstanding;
         for (struct list *node = lists[k]->prev; node != lists[k] && looked < 8; node = node->prev, looked++) {
             struct request *r = list_object(node, struct request, in_session);
             if (r->channel != other || r->expired || r->mask == 0 || r->urgent || !channel_peer_has(c, r->partial->chunk))
                 continue;
             bool alone = r->in_partial.next == &r->partial->requests && r->in_partial.prev == &r->partial->requests;
-            bool begun = r->sent && (lists[k]->next == node || __builtin_popcountll(r->mask) != r->count);
+            /* What its host may hold already cannot be called back. */
+            bool begun = r->sent && (lists[k]->next == node || behind < request_bytes(r) + at_host);
+            behind -= behind < request_bytes(r) ? behind : request_bytes(r);
             if (r->duplicate || !alone)
                 continue;
             *best = (struct theft){r, queue, begun};
@@ -411,7 +415,7 @@ bool request_steal(struct xfer *x, struct channel *c)
     uint64_t rate = s->flow.rate ? s->flow.rate : RATE_UNKNOWN;
     uint64_t mine = session_queue_us(x, s) + (s->rtt_min_us ? s->rtt_min_us : RTT_UNKNOWN) +
                     (uint64_t)request_bytes(best.r) * CORE_SECONDS(1) / rate;
-    if (2 * mine + STEAL_MARGIN >= best.queue)
+    if ((best.begun ? 4 : 2) * mine + (best.begun ? 4 * STEAL_MARGIN : STEAL_MARGIN) >= best.queue)
         return false;
     struct partial *p = best.r->partial;
     uint32_t skip = (uint32_t)__builtin_ctzll(best.r->mask), leaf = best.r->leaf + skip;

@@ -45,9 +45,18 @@ static void link_serve(struct session *s, struct serve *r)
     s->serve_count++;
 }
 
+/* A quarter of a second's worth, so that a slow peer's cancel still finds something to cancel. */
+static uint32_t host_share(const struct session *s)
+{
+    uint64_t share = s->serve_flow.rate / 4;
+    if (s->serve_flow.rate == 0 || share > SERVE_OUTSTANDING_MAX)
+        return SERVE_OUTSTANDING_MAX;
+    return share < SERVE_OUTSTANDING_MIN ? SERVE_OUTSTANDING_MIN : (uint32_t)share;
+}
+
 void serve_resume(struct xfer *x, struct session *s)
 {
-    if (s->serve_count != 0 && s->state == SESSION_OPEN && s->serving_bytes < SERVE_OUTSTANDING_MAX)
+    if (s->serve_count != 0 && s->state == SESSION_OPEN && s->serving_bytes < host_share(s))
         list_append_once(&x->serving, &s->in_serve);
 }
 
@@ -183,6 +192,8 @@ static void serve_unit(struct xfer *x, struct session *s, struct serve *r)
     e->u.serve.count = count;
     e->u.serve.proof = r->proof;
     c->serving++;
+    if (s->serving_bytes == 0)
+        flow_start(&s->serve_flow, x->now);
     s->serving_bytes += count * NOMINAL;
     bucket_spend(&x->upload, (int64_t)count * c->leaf_bytes);
     r->proof = false;
@@ -197,7 +208,7 @@ void serve_pump(struct xfer *x)
     while (!list_empty(&x->serving)) {
         struct session *s = list_object(x->serving.next, struct session, in_serve);
         struct serve *r = next_serve(s);
-        if (!r || s->serving_bytes >= SERVE_OUTSTANDING_MAX) {
+        if (!r || s->serving_bytes >= host_share(s)) {
             list_remove(&s->in_serve); /* xfer_served or the host's answer brings it back */
             continue;
         }
@@ -217,6 +228,7 @@ void serve_pump(struct xfer *x)
 
 static void served_bytes(struct xfer *x, struct session *s, struct channel *c, uint32_t bytes)
 {
+    flow_add(&s->serve_flow, x->now, bytes, 0);
     s->bytes_up += bytes;
     x->bytes_up += bytes;
     meter_add(&s->up, x->now, bytes);
