@@ -456,7 +456,7 @@ static void on_prepare(uv_prepare_t *prepare)
 
 /* ---- bounds in time ---- */
 
-static void sweep(struct streams *s, uint64_t now)
+void streams_sweep(struct streams *s, uint64_t now)
 {
     struct conn *oldest;
     while ((oldest = s->lists[LIST_HANDSHAKE].first) != NULL && now - oldest->since_ms >= s->config.handshake_timeout_ms) {
@@ -483,7 +483,7 @@ static void sweep(struct streams *s, uint64_t now)
 static void on_sweep(uv_timer_t *timer)
 {
     struct streams *s = timer->data;
-    sweep(s, uv_now(s->core->loop));
+    streams_sweep(s, uv_now(s->core->loop));
     streams_resume(s);
 }
 
@@ -527,18 +527,24 @@ struct streams *streams_new(struct host_core *core, const struct streams_config 
     return s;
 }
 
+static void destroy(struct streams *s)
+{
+    if (s->core->streams == s)
+        s->core->streams = NULL;
+    free(s->by_slot);
+    free(s);
+}
+
 static void closed_all(struct streams *s)
 {
     if (!s->closing || s->handles > 0)
         return;
     void (*closed)(void *) = s->closed;
-    void *context = s->closed_context;
-    if (s->core->streams == s)
-        s->core->streams = NULL;
-    free(s->by_slot);
-    free(s);
-    if (closed)
-        closed(context);
+    s->closed = NULL;
+    if (s->free_wanted)
+        destroy(s);
+    else if (closed)
+        closed(s->closed_context);
 }
 
 static void on_handle_closed(uv_handle_t *handle)
@@ -547,6 +553,21 @@ static void on_handle_closed(uv_handle_t *handle)
     free(handle);
     s->handles--;
     closed_all(s);
+}
+
+void streams_unlisten(struct streams *s, const struct net_addr *addr)
+{
+    for (uint32_t i = 0; i < s->listener_count; i++) {
+        struct sockaddr_storage sa;
+        struct net_addr bound;
+        int size = sizeof sa;
+        if (uv_tcp_getsockname(s->listeners[i], (struct sockaddr *)&sa, &size) != 0 ||
+            !host_from_sockaddr(&bound, (struct sockaddr *)&sa) || !net_addr_equal(&bound, addr))
+            continue;
+        uv_close((uv_handle_t *)s->listeners[i], on_handle_closed);
+        s->listeners[i] = s->listeners[--s->listener_count];
+        return;
+    }
 }
 
 void streams_close(struct streams *s, void (*closed)(void *context), void *context)
@@ -562,4 +583,17 @@ void streams_close(struct streams *s, void (*closed)(void *context), void *conte
     uv_close((uv_handle_t *)s->prepare, on_handle_closed);
     while (s->lists[LIST_ALL].first)
         conn_close(s->lists[LIST_ALL].first, ERR_CANCELLED);
+}
+
+void streams_free(struct streams *s)
+{
+    if (!s)
+        return;
+    if (s->closing && s->handles == 0) {
+        destroy(s);
+        return;
+    }
+    s->free_wanted = true; /* a start that failed half way: the loop still has to run the close callbacks */
+    if (!s->closing)
+        streams_close(s, NULL, NULL);
 }

@@ -92,7 +92,7 @@ struct streams {
     uint32_t slot_count;
     struct streams_totals totals;
     uint32_t handles;             /* connections, listeners and our own, not yet closed */
-    bool closing;
+    bool closing, free_wanted;
     void (*closed)(void *context);
     void *closed_context;
     uint8_t scratch[2 + STREAM_FRAME_MAX];
@@ -103,6 +103,9 @@ void conn_list_remove(struct conn *c, int list);
 /* Closes; tells the core when it knows the session. Harmless when it is closing already. */
 void conn_close(struct conn *c, int reason);
 void conn_free_if_done(struct conn *c);
+
+/* Closes what is too old or too slow at this time of the loop [ms]; a timer calls it, and tests with a time of their own. */
+void streams_sweep(struct streams *s, uint64_t now);
 
 /* streams_io.c */
 void conn_read_start(struct conn *c);
