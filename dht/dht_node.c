@@ -310,7 +310,11 @@ static bool refresh_bucket(struct dht_node *n, unsigned bucket, bool deepest)
         node_position(target, n->me->key, n->env->crypto);
     else
         bucket_target(n, bucket, target);
-    if (!dht_lookup_start(n, deepest ? DHT_MODE_SELF : DHT_MODE_REFRESH, target, n->config->k))
+    /* The hourly look again needs no k answers: the nearest few each name k contacts. */
+    uint16_t width = n->config->k > 16 ? n->config->k / 4 : n->config->k < 4 ? n->config->k : 4;
+    if (deepest || n->fill_bucket)
+        width = n->config->k;
+    if (!dht_lookup_start(n, deepest ? DHT_MODE_SELF : DHT_MODE_REFRESH, target, width))
         return false;
     for (int f = 0; f < DHT_FAMILIES; f++)
         if (n->tables[f])

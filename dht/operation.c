@@ -262,7 +262,7 @@ static void search_done(struct dht_node *n, struct dht_lookup *l)
     l->depth = closest ? closest->depth : 0;
     /* Only targets that we chose ourselves say something about the size of the network; others an attacker may have picked. */
     if (l->mode == DHT_MODE_REFRESH || l->mode == DHT_MODE_SELF)
-        dht_vote_size(&n->votes, dht_lookup_estimate(l, n->config->k));
+        dht_vote_size(&n->votes, dht_lookup_estimate(l, l->width));
     n->lookups_done += l->answered > 0;
     n->lookups_failed += l->answered == 0;
     n->hops_sum += l->depth;

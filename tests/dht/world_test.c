@@ -59,10 +59,159 @@ static void test_fifty_nodes_join(void **state)
     world_free(w);
 }
 
+/* Joined and settled; announcements and records follow. */
+static struct world *settled(uint64_t seed, uint32_t count, const struct dht_config *config, const struct core_crypto *crypto)
+{
+    struct world *w = world_new(seed, count, config, crypto);
+    world_join_all(w);
+    world_run(w, w->now + CORE_SECONDS(20));
+    return w;
+}
+
+/* An urgent key is stored on k nodes at once, found by everybody with the right address, and gone an hour after its provider. */
+static void test_provider(void **state)
+{
+    (void)state;
+    struct world *w = settled(2, 60, NULL, &core_crypto_real);
+    uint8_t key[32];
+    world_key(key, 5, 1);
+    dht_set_stream_port(w->nodes[3].dht, 4433);
+    assert_int_equal(world_announce(w, 3, key, true, 7), 0);
+    const struct world_notice *stored = world_wait(w, 3, 7, CORE_SECONDS(10));
+    assert_non_null(stored);
+    assert_int_equal(stored->x.u.notice.kind, DHT_NOTICE_ANNOUNCED);
+    assert_int_equal(stored->x.u.notice.status, 0);
+    assert_int_equal(stored->x.u.notice.a, 16);
+    assert_int_equal(stored->x.u.notice.b, 16);
+    assert_int_equal(status_of(w, 3).announced_stored, 1);
+    for (uint32_t i = 0; i < 60; i += 7) {
+        if (i == 3)
+            continue;
+        assert_int_equal(world_get(w, i, DHT_PROVIDER, key, 100 + i), 0);
+        const struct world_notice *done = world_wait(w, i, 100 + i, CORE_SECONDS(10));
+        assert_non_null(done);
+        assert_int_equal(done->x.u.notice.status, 0);
+        assert_int_equal(world_notice_count(w, i, 100 + i, DHT_NOTICE_PROVIDER), 1);
+        const struct world_notice *p = world_notice_find(w, i, 100 + i, DHT_NOTICE_PROVIDER, 0);
+        assert_memory_equal(p->x.u.notice.node.key, w->nodes[3].me.key, NODE_KEY_SIZE);
+        assert_true(net_addr_same_ip(&p->x.u.notice.node.addr, &w->nodes[3].addr));
+        assert_int_equal(p->x.u.notice.node.addr.port, 4433);
+    }
+    /* renewed while the provider lives */
+    world_run(w, w->now + CORE_HOURS(3));
+    assert_int_equal(world_get(w, 9, DHT_PROVIDER, key, 500), 0);
+    assert_int_equal(world_wait(w, 9, 500, CORE_SECONDS(10))->x.u.notice.status, 0);
+    world_stop(w, 3);
+    world_run(w, w->now + CORE_MINUTES(62));
+    assert_int_equal(world_get(w, 9, DHT_PROVIDER, key, 501), 0);
+    assert_int_equal(world_wait(w, 9, 501, CORE_SECONDS(10))->x.u.notice.status, ERR_NOT_FOUND);
+    world_free(w);
+}
+
+static size_t profile_sign(const struct world *w, uint32_t i, uint64_t sequence, uint64_t expiry_s, const char *text, uint8_t key[32],
+                           uint8_t out[DHT_RECORD_WIRE_MAX])
+{
+    node_position(key, w->nodes[i].me.key, w->env.crypto);
+    return dht_record_sign(out, DHT_RECORD_WIRE_MAX, DHT_PROFILE, key, sequence, expiry_s, bytes_of(text, strlen(text)), &w->nodes[i].me,
+                           &w->network, w->env.crypto);
+}
+
+/* A profile is stored on 8 nodes, the newer sequence wins, holders republish it when those that held it are gone. */
+static void test_signed_records(void **state)
+{
+    (void)state;
+    struct world *w = settled(3, 60, NULL, &core_crypto_cheap);
+    uint8_t key[32], wire[DHT_RECORD_WIRE_MAX], other[32];
+    uint64_t now_ms = world_unix_ms(w), expiry_s = now_ms / 1000 + 14 * 86400;
+    size_t size = profile_sign(w, 5, now_ms, expiry_s, "first", key, wire);
+    assert_int_equal(world_put(w, 5, DHT_PROFILE, key, bytes_of(wire, size), 1), 0);
+    const struct world_notice *done = world_wait(w, 5, 1, CORE_SECONDS(10));
+    assert_int_equal(done->x.u.notice.status, 0);
+    assert_int_equal(done->x.u.notice.a, 8);
+    assert_int_equal(world_get(w, 40, DHT_PROFILE, key, 2), 0);
+    assert_int_equal(world_wait(w, 40, 2, CORE_SECONDS(10))->x.u.notice.status, 0);
+    assert_int_equal(world_notice_count(w, 40, 2, DHT_NOTICE_RECORD), 1);
+    const struct world_notice *r = world_notice_find(w, 40, 2, DHT_NOTICE_RECORD, 0);
+    assert_int_equal(r->x.bytes_size, size);
+    assert_memory_equal(r->bytes, wire, size);
+    /* newer wins; the older is refused and says so */
+    uint8_t newer[DHT_RECORD_WIRE_MAX];
+    size_t newer_size = profile_sign(w, 5, now_ms + 1, expiry_s, "second", key, newer);
+    assert_int_equal(world_put(w, 5, DHT_PROFILE, key, bytes_of(newer, newer_size), 3), 0);
+    assert_int_equal(world_wait(w, 5, 3, CORE_SECONDS(10))->x.u.notice.a, 8);
+    assert_int_equal(world_put(w, 20, DHT_PROFILE, key, bytes_of(wire, size), 4), 0);
+    done = world_wait(w, 20, 4, CORE_SECONDS(10));
+    assert_true(world_notice_count(w, 20, 4, DHT_NOTICE_REFUSED) == 4);
+    assert_int_equal(world_notice_find(w, 20, 4, DHT_NOTICE_REFUSED, 0)->x.u.notice.status, ERR_STALE);
+    /* not under somebody else's key */
+    node_position(other, w->nodes[6].me.key, w->env.crypto);
+    assert_int_equal(world_put(w, 5, DHT_PROFILE, other, bytes_of(newer, newer_size), 6), ERR_RANGE);
+    /* the publisher and half of the network leave; the record outlives them by republishing, for its 14 days and no longer */
+    world_stop(w, 5);
+    w->checks = false; /* twelve days */
+    for (int day = 0; day < 6; day++) {
+        for (uint32_t i = 6 + (uint32_t)day * 4; i < 10 + (uint32_t)day * 4; i++)
+            world_stop(w, i);
+        world_run(w, w->now + CORE_HOURS(48));
+    }
+    w->checks = true;
+    assert_int_equal(world_get(w, 40, DHT_PROFILE, key, 7), 0);
+    assert_int_equal(world_wait(w, 40, 7, CORE_SECONDS(20))->x.u.notice.status, 0);
+    world_run(w, w->now + CORE_HOURS(72));
+    assert_int_equal(world_get(w, 40, DHT_PROFILE, key, 8), 0);
+    assert_int_equal(world_wait(w, 40, 8, CORE_SECONDS(20))->x.u.notice.status, ERR_NOT_FOUND);
+    world_free(w);
+}
+
+/* The traffic of an idle node in a network of 50, everything counted; then of one with 10,000 shares. */
+static void test_idle_traffic(void **state)
+{
+    (void)state;
+    struct world *w = settled(4, 50, NULL, &core_crypto_cheap);
+    w->checks = false;
+    uint64_t before = 0, after = 0;
+    for (uint32_t i = 0; i < w->count; i++)
+        before += w->nodes[i].sent_bytes;
+    world_run(w, w->now + CORE_HOURS(6));
+    for (uint32_t i = 0; i < w->count; i++)
+        after += w->nodes[i].sent_bytes;
+    double per_day = (double)(after - before) / w->count * 4 * 2 / 1e6;
+    printf("idle node of 50: %.2f MB a day sent and received (bar: 20)\n", per_day);
+    assert_true(per_day < 4);
+    core_time start = w->now;
+    uint64_t sent = w->nodes[7].sent_bytes, datagrams = w->nodes[7].sent;
+    for (uint32_t i = 0; i < 10000; i++) {
+        uint8_t key[32];
+        world_key(key, 77, i);
+        assert_int_equal(world_announce(w, 7, key, false, 0), 0);
+    }
+    while (status_of(w, 7).announced_stored < 10000 && w->now < start + CORE_MINUTES(20))
+        world_run(w, w->now + CORE_SECONDS(1));
+    assert_int_equal(status_of(w, 7).announced_stored, 10000);
+    printf("10,000 shares announced in %.0f s: %.1f MB, %u datagrams\n", (double)(w->now - start) / 1e6,
+           (double)(w->nodes[7].sent_bytes - sent) / 1e6, (unsigned)(w->nodes[7].sent - datagrams));
+    w->checks = true;
+    world_run(w, w->now + CORE_SECONDS(1));
+    w->checks = false;
+    sent = w->nodes[7].sent_bytes;
+    world_run(w, w->now + CORE_HOURS(4));
+    printf("10,000 shares kept alive: %.2f MB a day sent by their node\n", (double)(w->nodes[7].sent_bytes - sent) * 6 / 1e6);
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < 50; i++) {
+        uint8_t key[32];
+        world_key(key, 77, i * 199);
+        assert_int_equal(world_get(w, 30, DHT_PROVIDER, key, 1000 + i), 0);
+        found += world_wait(w, 30, 1000 + i, CORE_SECONDS(10))->x.u.notice.status == 0;
+    }
+    assert_int_equal(found, 50);
+    world_free(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fifty_nodes_join),
+        cmocka_unit_test(test_fifty_nodes_join), cmocka_unit_test(test_provider),
+        cmocka_unit_test(test_signed_records),   cmocka_unit_test(test_idle_traffic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
