@@ -11,7 +11,7 @@
 #include "node/host/streams.h"
 
 #define REFS_MAX         (1u << 20) /* slot in the low 20 bits of a ref, generation above */
-#define SLABS_KEPT       8u         /* given back and kept warm while transfers run */
+#define SLABS_KEPT       64u        /* given back and kept mapped while transfers run: page faults cost more than copies */
 #define SEND_SLABS_MAX   64u        /* 24 MiB over all streams */
 #define FREE_JOBS_KEPT   16u
 #define TICK_MS          1000u
