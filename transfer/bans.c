@@ -20,8 +20,8 @@ static struct ban *place_for(struct bans *b, core_time now, const uint8_t key[NO
     return b->count < BANS_MAX ? &b->items[b->count++] : first;
 }
 
-bool bans_add(struct bans *b, const struct core_alloc *alloc, core_time now, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr,
-              core_time until)
+bool bans_add(struct bans *b, const struct core_alloc *alloc, core_time now, const uint8_t key[NODE_KEY_SIZE],
+              const struct net_addr *addr, core_time until)
 {
     if (!b->items)
         b->items = alloc->alloc(alloc->context, BANS_MAX * sizeof *b->items);
@@ -36,7 +36,8 @@ bool bans_add(struct bans *b, const struct core_alloc *alloc, core_time now, con
     return true;
 }
 
-bool bans_match(const struct bans *b, core_time now, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr)
+bool bans_match(const struct bans *b, core_time now, const uint8_t key[NODE_KEY_SIZE],
+                const struct net_addr *addr)
 {
     for (uint32_t i = 0; i < b->count; i++) {
         const struct ban *ban = &b->items[i];

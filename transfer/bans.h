@@ -1,4 +1,5 @@
-/* Who is shut out, by key and, when globally routable, by address. Bounded; the ban that ends first goes first. */
+/* Who is shut out, by key and, when globally routable, by address. Bounded; the ban that ends first goes
+ * first. */
 #ifndef SHOAL_TRANSFER_BANS_H
 #define SHOAL_TRANSFER_BANS_H
 #include "node/base/addr.h"
@@ -21,8 +22,9 @@ struct bans {
 
 void bans_fini(struct bans *b, const struct core_alloc *alloc);
 /* False: no memory, nobody is banned. */
-bool bans_add(struct bans *b, const struct core_alloc *alloc, core_time now, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr,
-              core_time until);
-bool bans_match(const struct bans *b, core_time now, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr);
+bool bans_add(struct bans *b, const struct core_alloc *alloc, core_time now, const uint8_t key[NODE_KEY_SIZE],
+              const struct net_addr *addr, core_time until);
+bool bans_match(const struct bans *b, core_time now, const uint8_t key[NODE_KEY_SIZE],
+                const struct net_addr *addr);
 uint32_t bans_count(const struct bans *b, core_time now);
 #endif

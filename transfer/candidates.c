@@ -1,12 +1,14 @@
-/* Where a swarm's content may be had: addresses from the DHT, links, the local network and gossip; whom to dial, when to try again. */
+/* Where a swarm's content may be had: addresses from the DHT, links, the local network and gossip; whom to
+ * dial, when to try again. */
 #include "transfer/xfer_internal.h"
 
-#define DIALS_AT_ONCE   6u
-#define BACKOFF         CORE_SECONDS(2) /* doubles with each failure */
-#define BACKOFF_MAX     CORE_MINUTES(5)
-#define FAILS_MAX       8
-#define FULL_PAUSE      CORE_SECONDS(30)
-#define SETTLE          CORE_MS(50)      /* an incoming session's own opens come first, so that both do not open the same */
+#define DIALS_AT_ONCE 6u
+#define BACKOFF       CORE_SECONDS(2) /* doubles with each failure */
+#define BACKOFF_MAX   CORE_MINUTES(5)
+#define FAILS_MAX     8
+#define FULL_PAUSE    CORE_SECONDS(30)
+#define SETTLE        CORE_MS(50) /* an incoming session's own opens come first, so that both do not open the same \
+                                   */
 #define GOSSIP_SHORTEST CORE_SECONDS(5)
 
 struct candidate *candidates_find(struct swarm *w, const uint8_t key[NODE_KEY_SIZE])
@@ -26,8 +28,8 @@ static struct candidate *candidates_worst(struct swarm *w)
     return worst;
 }
 
-struct candidate *candidates_add(struct xfer *x, struct swarm *w, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr,
-                                 enum xfer_source source)
+struct candidate *candidates_add(struct xfer *x, struct swarm *w, const uint8_t key[NODE_KEY_SIZE],
+                                 const struct net_addr *addr, enum xfer_source source)
 {
     struct candidate *c = candidates_find(w, key);
     if (c) { /* hearsay does not move a known address */
@@ -36,8 +38,8 @@ struct candidate *candidates_add(struct xfer *x, struct swarm *w, const uint8_t 
         return c;
     }
     uint32_t max = x->config->candidates_per_swarm_max;
-    if (w->candidate_count < max &&
-        xfer_grow(x, (void **)&w->candidates, &w->candidate_cap, w->candidate_count + 1, max, sizeof *w->candidates))
+    if (w->candidate_count < max && xfer_grow(x, (void **)&w->candidates, &w->candidate_cap,
+                                              w->candidate_count + 1, max, sizeof *w->candidates))
         c = &w->candidates[w->candidate_count++];
     else
         c = candidates_worst(w);
@@ -51,12 +53,13 @@ struct candidate *candidates_add(struct xfer *x, struct swarm *w, const uint8_t 
     return c;
 }
 
-void xfer_swarm_peer(struct xfer *x, core_time now, uint32_t swarm, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr,
-                     enum xfer_source source, struct effects *out)
+void xfer_swarm_peer(struct xfer *x, core_time now, uint32_t swarm, const uint8_t key[NODE_KEY_SIZE],
+                     const struct net_addr *addr, enum xfer_source source, struct effects *out)
 {
     xfer_enter(x, now, out);
     struct swarm *w = swarm_get(x, swarm);
-    if (w && !w->complete && memcmp(key, x->me->key, NODE_KEY_SIZE) != 0 && candidates_add(x, w, key, addr, source)) {
+    if (w && !w->complete && memcmp(key, x->me->key, NODE_KEY_SIZE) != 0 &&
+        candidates_add(x, w, key, addr, source)) {
         w->connect_at = core_time_min(w->connect_at, x->now);
         candidates_connect(x, w);
         swarm_arm(x, w);
@@ -110,7 +113,8 @@ void candidates_connect(struct xfer *x, struct swarm *w)
     uint32_t dials = 0;
     core_time next = CORE_NEVER;
     for (int pass = 0; pass < 2; pass++) { /* sessions that exist, then addresses */
-        for (uint32_t i = 0; i < w->candidate_count && w->channel_count < x->config->peers_per_swarm_max; i++) {
+        for (uint32_t i = 0; i < w->candidate_count && w->channel_count < x->config->peers_per_swarm_max;
+             i++) {
             struct candidate *c = &w->candidates[i];
             struct session *s = session_by_key(x, c->key);
             if ((s && channel_of(s, w)) || (!s && pass == 0) || (!s && c->addr.port == 0))
@@ -156,7 +160,8 @@ static bool may_be_told(const struct session *whom, const struct session *about)
     if (about == whom || about->dial_addr.port == 0 || !about->listed || about->state != SESSION_OPEN)
         return false;
     /* An address that means something only here is told only to those who are here too. */
-    return net_addr_scope(&about->dial_addr) == NET_SCOPE_GLOBAL || net_addr_scope(&whom->addr) != NET_SCOPE_GLOBAL;
+    return net_addr_scope(&about->dial_addr) == NET_SCOPE_GLOBAL ||
+           net_addr_scope(&whom->addr) != NET_SCOPE_GLOBAL;
 }
 
 bool gossip_write(struct xfer *x, struct channel *c, struct pack *p)
@@ -196,7 +201,8 @@ void gossip_received(struct xfer *x, struct channel *c, const struct message *m)
     for (uint32_t i = 0; i < m->peer_count; i++) {
         const struct message_peer *peer = &m->peers[i];
         enum net_scope scope = net_addr_scope(&peer->addr);
-        if (scope == NET_SCOPE_INVALID || peer->addr.port == 0 || memcmp(peer->key, x->me->key, NODE_KEY_SIZE) == 0)
+        if (scope == NET_SCOPE_INVALID || peer->addr.port == 0 ||
+            memcmp(peer->key, x->me->key, NODE_KEY_SIZE) == 0)
             continue;
         if (far && scope != NET_SCOPE_GLOBAL && !x->config->accept_private_addresses)
             continue; /* a stranger's word must not make us dial into our own network */

@@ -1,10 +1,12 @@
-/* Who is served. While fewer peers want something than there are slots, everybody is. Otherwise every choke period those who gave us most keep a slot,
- * the rest of the slots goes round by waiting time (so a seed serves everybody alike), and one goes to somebody at random, newcomers three times as
- * likely, so that a better partner can be found (FIELD.md, "Choking"). */
+/* Who is served. While fewer peers want something than there are slots, everybody is. Otherwise every choke
+ * period those who gave us most keep a slot, the rest of the slots goes round by waiting time (so a seed
+ * serves everybody alike), and one goes to somebody at random, newcomers three times as likely, so that a
+ * better partner can be found (FIELD.md, "Choking"). */
 #include "transfer/xfer_internal.h"
 
-#define NEWCOMER      CORE_SECONDS(60)
-#define SLOT_SHORTEST CORE_SECONDS(20) /* a slot is kept this long before it goes round: windows need time to open */
+#define NEWCOMER CORE_SECONDS(60)
+#define SLOT_SHORTEST                                                                                        \
+    CORE_SECONDS(20) /* a slot is kept this long before it goes round: windows need time to open */
 
 static bool wants_slot(const struct session *s)
 {
@@ -93,7 +95,8 @@ static uint64_t given(const struct session *s)
     return s->got_period + s->got_before;
 }
 
-/* What the best `regular` givers gave least: who gave that much has earned a slot. 0 = nobody gave anything. */
+/* What the best `regular` givers gave least: who gave that much has earned a slot. 0 = nobody gave anything.
+ */
 static uint64_t earned_threshold(struct xfer *x, uint32_t regular)
 {
     uint64_t below = UINT64_MAX;
@@ -147,7 +150,8 @@ static void rotate_optimistic(struct xfer *x)
     }
 }
 
-/* One slot changes hands: from the one who has had it longest without having earned it, to the one who earned it or waits longest. */
+/* One slot changes hands: from the one who has had it longest without having earned it, to the one who earned
+ * it or waits longest. */
 static struct session *give_up(struct xfer *x, uint64_t threshold, bool for_earner)
 {
     struct session *worst = NULL;

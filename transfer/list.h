@@ -1,4 +1,5 @@
-/* Intrusive circular lists: the node lives in the object, so linking allocates nothing and unlinking is O(1). A zeroed node is unlinked. */
+/* Intrusive circular lists: the node lives in the object, so linking allocates nothing and unlinking is O(1).
+ * A zeroed node is unlinked. */
 #ifndef SHOAL_TRANSFER_LIST_H
 #define SHOAL_TRANSFER_LIST_H
 #include <stdbool.h>
@@ -48,6 +49,7 @@ static inline void list_append_once(struct list *head, struct list *node)
 }
 #define list_each(node, head) for (struct list *node = (head)->next; node != (head); node = node->next)
 /* Safe against removal of the current node only. */
-#define list_each_safe(node, head) \
-    for (struct list *node = (head)->next, *node##_next = node->next; node != (head); node = node##_next, node##_next = node->next)
+#define list_each_safe(node, head)                                                                           \
+    for (struct list *node = (head)->next, *node##_next = node->next; node != (head);                        \
+         node = node##_next, node##_next = node->next)
 #endif

@@ -1,5 +1,6 @@
-/* Control messages of a session: msgpack maps with small ascending keys, key 0 = type, one after another to the end of a control frame
- * (docs/protocol.d/40-sessions.md lists them). Unknown keys are skipped; unknown types are left to the caller. */
+/* Control messages of a session: msgpack maps with small ascending keys, key 0 = type, one after another to
+ * the end of a control frame (docs/protocol.d/40-sessions.md lists them). Unknown keys are skipped; unknown
+ * types are left to the caller. */
 #ifndef SHOAL_TRANSFER_MESSAGE_H
 #define SHOAL_TRANSFER_MESSAGE_H
 #include "node/base/addr.h"
@@ -7,13 +8,13 @@
 #include "node/base/pack.h"
 #include "node/base/wire.h"
 
-#define SESSION_VERSION    1
-#define MESSAGE_AGENT_MAX  31   /* [bytes] */
-#define MESSAGE_HAVES_MAX  128  /* chunks in one have message */
-#define MESSAGE_PEERS_MAX  8    /* peers in one peers message */
-#define MESSAGE_MAP_MAX    1024 /* [bytes] bits in one map message */
-#define MESSAGE_APP_MAX    1024 /* [bytes] */
-#define MESSAGE_RUN_MAX    64   /* leaves in one request: never across a span */
+#define SESSION_VERSION   1
+#define MESSAGE_AGENT_MAX 31   /* [bytes] */
+#define MESSAGE_HAVES_MAX 128  /* chunks in one have message */
+#define MESSAGE_PEERS_MAX 8    /* peers in one peers message */
+#define MESSAGE_MAP_MAX   1024 /* [bytes] bits in one map message */
+#define MESSAGE_APP_MAX   1024 /* [bytes] */
+#define MESSAGE_RUN_MAX   64   /* leaves in one request: never across a span */
 
 enum message_type {
     MESSAGE_HELLO,
@@ -31,7 +32,8 @@ enum message_type {
     MESSAGE_CLOSE,
     MESSAGE_PING,
     MESSAGE_PONG,
-    MESSAGE_SERVICES = 32, /* from here on even types are questions and odd ones answers; both carry an id in key 1 */
+    MESSAGE_SERVICES =
+        32, /* from here on even types are questions and odd ones answers; both carry an id in key 1 */
     MESSAGE_FIND = 32,
     MESSAGE_FIND_RESULT,
     MESSAGE_DIALBACK,
@@ -47,16 +49,16 @@ enum reject_reason { REJECT_CHOKED, REJECT_NOT_HERE, REJECT_FULL, REJECT_FAILED,
 struct message {
     uint32_t type;
     uint32_t channel;
-    uint32_t leaf, count;             /* request, cancel, reject; map: first chunk in leaf; opened: chunk log2 in count */
-    uint32_t id;                      /* services; ping and pong */
-    uint32_t value;                   /* reject: reason; find result: providers; unsupported: type; hello: features */
-    uint32_t version, port, flags;    /* hello */
-    int status;                       /* services: 0 or an enum shoal_error */
+    uint32_t leaf, count; /* request, cancel, reject; map: first chunk in leaf; opened: chunk log2 in count */
+    uint32_t id;          /* services; ping and pong */
+    uint32_t value;       /* reject: reason; find result: providers; unsupported: type; hello: features */
+    uint32_t version, port, flags; /* hello */
+    int status;                    /* services: 0 or an enum shoal_error */
     bool pack, all, on, proof, urgent;
     bool has_key, has_mac, has_addr;
     uint8_t key[HASH_SIZE], mac[HASH_SIZE];
-    struct net_addr addr;             /* hello: how the sender sees us */
-    struct bytes bytes;               /* agent, map bits, application message: borrowed from the input */
+    struct net_addr addr; /* hello: how the sender sees us */
+    struct bytes bytes;   /* agent, map bits, application message: borrowed from the input */
     uint32_t chunks[MESSAGE_HAVES_MAX];
     uint32_t chunk_count;
     struct message_peer {

@@ -1,4 +1,5 @@
-/* A chunk that is being fetched: which of its leaves are wanted, here, asked for, at the data plane. Free leaves are wanted and none of the rest. */
+/* A chunk that is being fetched: which of its leaves are wanted, here, asked for, at the data plane. Free
+ * leaves are wanted and none of the rest. */
 #include "transfer/xfer_internal.h"
 
 static uint64_t *map_of(const struct swarm *w, const struct partial *p, int map)
@@ -55,7 +56,8 @@ static bool partial_slot(struct xfer *x, struct swarm *w, uint32_t *slot)
     uint32_t at = w->partial_hint;
     while (at < w->partial_cap && w->partials[at])
         at++;
-    if (!xfer_grow(x, (void **)&w->partials, &w->partial_cap, at + 1, w->chunks < 4 ? 4 : w->chunks, sizeof *w->partials))
+    if (!xfer_grow(x, (void **)&w->partials, &w->partial_cap, at + 1, w->chunks < 4 ? 4 : w->chunks,
+                   sizeof *w->partials))
         return false;
     w->partial_hint = at + 1;
     *slot = at;
@@ -111,7 +113,8 @@ void partial_release(struct xfer *x, struct swarm *w, struct partial *p)
     if (!list_empty(&p->requests))
         return;
     for (uint32_t i = 0; i < w->partial_words; i++)
-        if (map_of(w, p, PARTIAL_HAVE)[i] | map_of(w, p, PARTIAL_ASKED)[i] | map_of(w, p, PARTIAL_VERIFYING)[i])
+        if (map_of(w, p, PARTIAL_HAVE)[i] | map_of(w, p, PARTIAL_ASKED)[i] |
+            map_of(w, p, PARTIAL_VERIFYING)[i])
             return;
     uint32_t chunk = p->chunk;
     partial_free(x, w, p);
@@ -181,7 +184,8 @@ void partial_verified(struct xfer *x, struct swarm *w, struct partial *p, uint32
         swarm_wake(x, w);
 }
 
-uint32_t partial_next_run(const struct swarm *w, const struct partial *p, uint32_t from, uint32_t most, uint32_t *count)
+uint32_t partial_next_run(const struct swarm *w, const struct partial *p, uint32_t from, uint32_t most,
+                          uint32_t *count)
 {
     const uint64_t *want = map_of(w, p, PARTIAL_WANT), *have = map_of(w, p, PARTIAL_HAVE);
     const uint64_t *asked = map_of(w, p, PARTIAL_ASKED), *verifying = map_of(w, p, PARTIAL_VERIFYING);

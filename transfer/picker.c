@@ -122,7 +122,8 @@ static bool has(const uint8_t *map, uint32_t chunk)
 }
 
 /* Within [start, end) from a random place around. */
-static uint32_t pick_within(const struct picker *p, struct rng *rng, const uint8_t *map, uint32_t start, uint32_t end)
+static uint32_t pick_within(const struct picker *p, struct rng *rng, const uint8_t *map, uint32_t start,
+                            uint32_t end)
 {
     if (start == end)
         return PICKER_NONE;

@@ -1,10 +1,10 @@
 #include "transfer/rate.h"
 #include "node/base/assert.h"
 
-#define METER_SPAN  CORE_SECONDS(3)
-#define METER_STEP  CORE_MS(250)
-#define BURST       CORE_MS(100) /* what an idle bucket saves up */
-#define FLOW_STEP   CORE_MS(20)  /* shortest time over which a delivery rate means anything */
+#define METER_SPAN CORE_SECONDS(3)
+#define METER_STEP CORE_MS(250)
+#define BURST      CORE_MS(100) /* what an idle bucket saves up */
+#define FLOW_STEP  CORE_MS(20)  /* shortest time over which a delivery rate means anything */
 
 void bucket_set(struct bucket *b, core_time now, uint64_t rate)
 {
@@ -27,7 +27,8 @@ static void refill(struct bucket *b, core_time now)
     uint64_t more = rate * passed / CORE_SECONDS(1);
     if (more == 0)
         return;
-    b->at += (more * CORE_SECONDS(1) + rate - 1) / rate; /* what is left over of a microsecond counts next time */
+    b->at +=
+        (more * CORE_SECONDS(1) + rate - 1) / rate; /* what is left over of a microsecond counts next time */
     if (b->at > now)
         b->at = now;
     b->tokens += (int64_t)more;
@@ -56,7 +57,8 @@ core_time bucket_next(const struct bucket *b, core_time now)
     if (b->rate == 0 || b->tokens > 0)
         return now;
     uint64_t missing = (uint64_t)(1 - b->tokens);
-    core_time wait = missing > UINT64_MAX / CORE_SECONDS(1) ? CORE_SECONDS(3600) : missing * CORE_SECONDS(1) / b->rate + 1;
+    core_time wait =
+        missing > UINT64_MAX / CORE_SECONDS(1) ? CORE_SECONDS(3600) : missing * CORE_SECONDS(1) / b->rate + 1;
     core_time at = core_time_add(b->at, wait);
     return at > now ? at : now + 1;
 }

@@ -11,8 +11,8 @@ struct bucket {
     core_time at;
 };
 void bucket_set(struct bucket *b, core_time now, uint64_t rate);
-bool bucket_open(struct bucket *b, core_time now);    /* may something be sent now? */
-void bucket_spend(struct bucket *b, int64_t bytes);   /* negative gives back */
+bool bucket_open(struct bucket *b, core_time now);            /* may something be sent now? */
+void bucket_spend(struct bucket *b, int64_t bytes);           /* negative gives back */
 core_time bucket_next(const struct bucket *b, core_time now); /* when it opens again; now when it is open */
 
 /* Mean over about 3 s. */
@@ -31,5 +31,6 @@ struct flow {
     core_time at;
 };
 void flow_start(struct flow *f, core_time now); /* the session had nothing outstanding until now */
-bool flow_add(struct flow *f, core_time now, uint64_t bytes, core_time round); /* true: the rate was updated */
+bool flow_add(struct flow *f, core_time now, uint64_t bytes,
+              core_time round); /* true: the rate was updated */
 #endif

@@ -1,10 +1,11 @@
-/* Readers: leaves that somebody waits for. Earliest deadline first, from the session that will have them soonest, ahead of everything else in its
- * queue; a late one is asked for once more elsewhere (FIELD.md, "Streaming"). */
+/* Readers: leaves that somebody waits for. Earliest deadline first, from the session that will have them
+ * soonest, ahead of everything else in its queue; a late one is asked for once more elsewhere (FIELD.md,
+ * "Streaming"). */
 #include "transfer/xfer_internal.h"
 
 #define RUN_MAX      16u
-#define LOOK_MAX     4096u            /* leaves looked at in one go */
-#define URGENT_MIN   (1u << 20)       /* urgent bytes a session may always have outstanding */
+#define LOOK_MAX     4096u      /* leaves looked at in one go */
+#define URGENT_MIN   (1u << 20) /* urgent bytes a session may always have outstanding */
 #define LATE         CORE_MS(200)
 #define RECHECK      CORE_MS(100)
 #define RATE_UNKNOWN (256u << 10)
@@ -32,8 +33,8 @@ static struct reader *reader_new(struct xfer *x, struct swarm *w)
     return NULL;
 }
 
-int xfer_reader_set(struct xfer *x, core_time now, uint32_t swarm, uint32_t reader, uint32_t first, uint32_t count, core_time due,
-                    struct effects *out)
+int xfer_reader_set(struct xfer *x, core_time now, uint32_t swarm, uint32_t reader, uint32_t first,
+                    uint32_t count, core_time due, struct effects *out)
 {
     xfer_enter(x, now, out);
     int result = 0;
@@ -91,8 +92,9 @@ static struct channel *quickest(struct swarm *w, uint32_t chunk, const struct se
         struct channel *c = list_object(node, struct channel, in_swarm);
         struct session *s = c->session;
         uint32_t room = s->window > URGENT_MIN ? s->window : URGENT_MIN;
-        if (s == but || (c->state != CHANNEL_OPEN && c->state != CHANNEL_OPENING) || !channel_peer_has(c, chunk) ||
-            !session_may_request(s) || s->urgent_bytes >= room || s->request_count >= SESSION_REQUESTS_MAX)
+        if (s == but || (c->state != CHANNEL_OPEN && c->state != CHANNEL_OPENING) ||
+            !channel_peer_has(c, chunk) || !session_may_request(s) || s->urgent_bytes >= room ||
+            s->request_count >= SESSION_REQUESTS_MAX)
             continue;
         if (!best || urgent_wait(s) < urgent_wait(best->session))
             best = c;
@@ -111,7 +113,8 @@ static struct request *covering(const struct partial *p, uint32_t leaf)
     return NULL;
 }
 
-/* A leaf that was asked for already: what stands in somebody's queue too long is taken out; what is late is asked for twice. */
+/* A leaf that was asked for already: what stands in somebody's queue too long is taken out; what is late is
+ * asked for twice. */
 static void hurry(struct xfer *x, struct swarm *w, struct partial *p, uint32_t leaf, core_time due)
 {
     struct request *r = covering(p, leaf);
@@ -192,7 +195,8 @@ void readers_pump(struct xfer *x, struct swarm *w)
     for (uint32_t n = 0; n < w->reader_count; n++) {
         uint32_t first = XFER_READERS_MAX;
         for (uint32_t i = 0; i < XFER_READERS_MAX; i++)
-            if (w->readers[i].used && !(done >> i & 1) && (first == XFER_READERS_MAX || w->readers[i].due < w->readers[first].due))
+            if (w->readers[i].used && !(done >> i & 1) &&
+                (first == XFER_READERS_MAX || w->readers[i].due < w->readers[first].due))
                 first = i;
         if (first == XFER_READERS_MAX || !read_ahead(x, w, &w->readers[first], &looked))
             break;

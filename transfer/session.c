@@ -1,11 +1,12 @@
-/* A session's life: slots and numbers, dialling and accepting, one session per peer, time-outs, hanging up. */
+/* A session's life: slots and numbers, dialling and accepting, one session per peer, time-outs, hanging up.
+ */
 #include "transfer/xfer_internal.h"
 
 #define PING_BUSY       CORE_SECONDS(15) /* round trips are measured this often while payload flows */
 #define PING_QUIET      CORE_SECONDS(60) /* keeps a quiet session with open channels honest */
 #define PING_DEAD       CORE_SECONDS(30)
 #define RTT_MIN_LIFE    CORE_SECONDS(60)
-#define STALLED_HANGUPS 4                /* time-outs in a row without a byte before the stream is given up */
+#define STALLED_HANGUPS 4 /* time-outs in a row without a byte before the stream is given up */
 
 struct session *session_get(const struct xfer *x, uint32_t number)
 {
@@ -61,7 +62,8 @@ static bool reserve_slot(struct xfer *x, uint32_t *slot)
     return true;
 }
 
-static struct session *session_new(struct xfer *x, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr, bool incoming)
+static struct session *session_new(struct xfer *x, const uint8_t key[NODE_KEY_SIZE],
+                                   const struct net_addr *addr, bool incoming)
 {
     uint32_t slot;
     if (x->session_count >= x->config->sessions_max) {
@@ -88,7 +90,8 @@ static struct session *session_new(struct xfer *x, const uint8_t key[NODE_KEY_SI
     s->timer.owner = s;
     s->ping_due = true;
     s->ping_next = x->now + PING_BUSY;
-    struct list *lists[] = {&s->dirty, &s->fetch, &s->unsent, &s->sent, &s->cancels, &s->serves, &s->rejects, &s->apps};
+    struct list *lists[] = {&s->dirty,   &s->fetch,  &s->unsent,  &s->sent,
+                            &s->cancels, &s->serves, &s->rejects, &s->apps};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
     x->sessions[slot] = s;
@@ -106,12 +109,12 @@ static bool same_host_limit(const struct xfer *x, const struct net_addr *addr)
     return same >= x->config->sessions_per_ip_max;
 }
 
-/* An incoming stream from a peer we have a session with. On a simultaneous dial the one dialled by the smaller key wins; otherwise
- * the peer lost the old session and means the new one. */
+/* An incoming stream from a peer we have a session with. On a simultaneous dial the one dialled by the
+ * smaller key wins; otherwise the peer lost the old session and means the new one. */
 static bool incoming_wins(const struct xfer *x, const struct session *old)
 {
-    bool simultaneous = !old->incoming &&
-                        (old->state != SESSION_OPEN || x->now < core_time_add(old->since, x->config->handshake_timeout));
+    bool simultaneous = !old->incoming && (old->state != SESSION_OPEN ||
+                                           x->now < core_time_add(old->since, x->config->handshake_timeout));
     return !simultaneous || memcmp(old->key, x->me->key, NODE_KEY_SIZE) < 0;
 }
 
@@ -123,13 +126,15 @@ static void session_opened(struct xfer *x, struct session *s)
     session_wants_write(x, s);
 }
 
-uint32_t xfer_session_accept(struct xfer *x, core_time now, const struct net_addr *from, const uint8_t key[NODE_KEY_SIZE],
-                             const uint8_t binding[HASH_SIZE], struct effects *out)
+uint32_t xfer_session_accept(struct xfer *x, core_time now, const struct net_addr *from,
+                             const uint8_t key[NODE_KEY_SIZE], const uint8_t binding[HASH_SIZE],
+                             struct effects *out)
 {
     xfer_enter(x, now, out);
     struct session *s = NULL, *old = session_by_key(x, key);
     bool refused = memcmp(key, x->me->key, NODE_KEY_SIZE) == 0 || bans_match(&x->bans, x->now, key, from) ||
-                   (old && service_expects_probe(old)) || (old && !incoming_wins(x, old)) || (!old && same_host_limit(x, from));
+                   (old && service_expects_probe(old)) || (old && !incoming_wins(x, old)) ||
+                   (!old && same_host_limit(x, from));
     if (!refused) {
         s = session_new(x, key, from, true);
         if (s && old)
@@ -145,10 +150,11 @@ uint32_t xfer_session_accept(struct xfer *x, core_time now, const struct net_add
     return number;
 }
 
-struct session *session_dial(struct xfer *x, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr, bool probe)
+struct session *session_dial(struct xfer *x, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr,
+                             bool probe)
 {
-    if (addr->port == 0 || net_addr_scope(addr) == NET_SCOPE_INVALID || memcmp(key, x->me->key, NODE_KEY_SIZE) == 0 ||
-        bans_match(&x->bans, x->now, key, addr))
+    if (addr->port == 0 || net_addr_scope(addr) == NET_SCOPE_INVALID ||
+        memcmp(key, x->me->key, NODE_KEY_SIZE) == 0 || bans_match(&x->bans, x->now, key, addr))
         return NULL;
     struct session *s = session_new(x, key, addr, false);
     if (!s)
@@ -162,8 +168,8 @@ struct session *session_dial(struct xfer *x, const uint8_t key[NODE_KEY_SIZE], c
     return s;
 }
 
-uint32_t xfer_session_dial(struct xfer *x, core_time now, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr,
-                           struct effects *out)
+uint32_t xfer_session_dial(struct xfer *x, core_time now, const uint8_t key[NODE_KEY_SIZE],
+                           const struct net_addr *addr, struct effects *out)
 {
     xfer_enter(x, now, out);
     struct session *s = session_by_key(x, key);
@@ -176,7 +182,8 @@ uint32_t xfer_session_dial(struct xfer *x, core_time now, const uint8_t key[NODE
     return number;
 }
 
-void xfer_session_dialled(struct xfer *x, core_time now, uint32_t session, const uint8_t binding[HASH_SIZE], struct effects *out)
+void xfer_session_dialled(struct xfer *x, core_time now, uint32_t session, const uint8_t binding[HASH_SIZE],
+                          struct effects *out)
 {
     xfer_enter(x, now, out);
     struct session *s = session_live(x, session);
@@ -366,7 +373,8 @@ void session_arm(struct xfer *x, struct session *s)
     timer_set(x, &s->timer, at);
 }
 
-/* Nothing arrived in time: others may have its requests. They stay noted, because a slow answer is still an answer. */
+/* Nothing arrived in time: others may have its requests. They stay noted, because a slow answer is still an
+ * answer. */
 static void session_stalled(struct xfer *x, struct session *s)
 {
     s->stalls++;
@@ -418,7 +426,8 @@ void session_timer(struct xfer *x, struct session *s)
         session_arm(x, s);
 }
 
-static void session_describe(const struct xfer *x, const struct session *s, core_time now, struct xfer_session_info *out)
+static void session_describe(const struct xfer *x, const struct session *s, core_time now,
+                             struct xfer_session_info *out)
 {
     (void)x;
     *out = (struct xfer_session_info){

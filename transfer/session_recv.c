@@ -1,4 +1,5 @@
-/* Control bytes that arrive. A frame may hold thousands of messages: whatever each may cause is a change of state or a bounded notice. */
+/* Control bytes that arrive. A frame may hold thousands of messages: whatever each may cause is a change of
+ * state or a bounded notice. */
 #include "transfer/xfer_internal.h"
 
 void session_maybe_up(struct xfer *x, struct session *s)
@@ -91,7 +92,8 @@ static bool dispatch(struct xfer *x, struct session *s, const struct message *m)
     return m->type > MESSAGE_PONG || channel_message(x, s, m); /* unknown types are for a later version */
 }
 
-int xfer_session_recv(struct xfer *x, core_time now, uint32_t session, const uint8_t *data, size_t size, struct effects *out)
+int xfer_session_recv(struct xfer *x, core_time now, uint32_t session, const uint8_t *data, size_t size,
+                      struct effects *out)
 {
     xfer_enter(x, now, out);
     int result = 0;

@@ -1,4 +1,5 @@
-/* Services between nodes: find, dial-back, application messages. Few at a time, each with its own time-out. */
+/* Services between nodes: find, dial-back, application messages. Few at a time, each with its own time-out.
+ */
 #include "transfer/xfer_internal.h"
 
 #define QUESTION_TIMEOUT CORE_SECONDS(30)
@@ -46,8 +47,8 @@ bool service_expects_probe(const struct session *s)
     return false;
 }
 
-static int ask(struct xfer *x, core_time now, uint32_t session, enum message_type type, const uint8_t *key, uint32_t op,
-               struct effects *out)
+static int ask(struct xfer *x, core_time now, uint32_t session, enum message_type type, const uint8_t *key,
+               uint32_t op, struct effects *out)
 {
     xfer_enter(x, now, out);
     struct session *s = session_live(x, session);
@@ -64,7 +65,8 @@ static int ask(struct xfer *x, core_time now, uint32_t session, enum message_typ
     return q ? 0 : s ? ERR_FULL : ERR_CLOSED;
 }
 
-int xfer_ask_find(struct xfer *x, core_time now, uint32_t session, const uint8_t provider_key[HASH_SIZE], uint32_t op, struct effects *out)
+int xfer_ask_find(struct xfer *x, core_time now, uint32_t session, const uint8_t provider_key[HASH_SIZE],
+                  uint32_t op, struct effects *out)
 {
     return ask(x, now, session, MESSAGE_FIND, provider_key, op, out);
 }
@@ -108,7 +110,8 @@ static void answer(struct xfer *x, struct session *s, struct question *q, uint32
     session_wants_write(x, s);
 }
 
-void xfer_answer_find(struct xfer *x, core_time now, uint32_t session, uint32_t request, uint32_t providers, struct effects *out)
+void xfer_answer_find(struct xfer *x, core_time now, uint32_t session, uint32_t request, uint32_t providers,
+                      struct effects *out)
 {
     xfer_enter(x, now, out);
     struct session *s = session_live(x, session);
@@ -131,7 +134,8 @@ static void find_asked(struct xfer *x, struct session *s, struct question *q, co
     effects_commit(x->out, e, HASH_SIZE);
 }
 
-/* Dialled is the peer's own key at the address it is seen under, nothing it may choose but the port: no engine for attacks on others. */
+/* Dialled is the peer's own key at the address it is seen under, nothing it may choose but the port: no
+ * engine for attacks on others. */
 static void dialback_asked(struct xfer *x, struct session *s, struct question *q)
 {
     struct session *probe = NULL;
@@ -154,7 +158,8 @@ void service_probe_done(struct xfer *x, struct session *probe, int status)
     for (uint32_t i = 0; i < x->session_cap; i++) {
         struct session *s = x->sessions[i];
         for (uint32_t k = 0; s && k < SESSION_OPS_MAX; k++) {
-            if (s->asked[k].type == MESSAGE_DIALBACK && s->asked[k].probe == probe->number && !s->asked[k].answered)
+            if (s->asked[k].type == MESSAGE_DIALBACK && s->asked[k].probe == probe->number &&
+                !s->asked[k].answered)
                 answer(x, s, &s->asked[k], 0, status);
         }
     }
@@ -252,8 +257,9 @@ static bool write_questions(struct xfer *x, struct session *s, struct pack *p)
         }
         q = &s->asked[i];
         if (q->type && q->answered) {
-            if (!message_write(p, &(struct message){
-                                      .type = q->type + 1u, .id = q->id, .value = q->value, .status = q->status}))
+            if (!message_write(
+                    p, &(struct message){
+                           .type = q->type + 1u, .id = q->id, .value = q->value, .status = q->status}))
                 return false;
             q->type = 0;
             s->last_use = x->now;
@@ -267,8 +273,9 @@ bool service_write(struct xfer *x, struct session *s, struct pack *p)
     if (!write_questions(x, s, p))
         return false;
     if (s->unsupported_due) {
-        if (!message_write(
-                p, &(struct message){.type = MESSAGE_UNSUPPORTED, .id = s->unsupported_id, .value = s->unsupported_type}))
+        if (!message_write(p, &(struct message){.type = MESSAGE_UNSUPPORTED,
+                                                .id = s->unsupported_id,
+                                                .value = s->unsupported_type}))
             return false;
         s->unsupported_due = false;
     }

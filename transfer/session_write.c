@@ -5,9 +5,10 @@
 
 bool session_pending(const struct session *s)
 {
-    return !s->hello_sent || s->pong_due || s->ping_due || s->choke_told != s->choked || s->interest_told != s->interested ||
-           !list_empty(&s->dirty) || !list_empty(&s->rejects) || !list_empty(&s->cancels) || !list_empty(&s->unsent) ||
-           s->app_count != 0 || s->unsupported_due || service_unsent(s);
+    return !s->hello_sent || s->pong_due || s->ping_due || s->choke_told != s->choked ||
+           s->interest_told != s->interested || !list_empty(&s->dirty) || !list_empty(&s->rejects) ||
+           !list_empty(&s->cancels) || !list_empty(&s->unsent) || s->app_count != 0 || s->unsupported_due ||
+           service_unsent(s);
 }
 
 static bool write_hello(struct xfer *x, struct session *s, struct pack *p)
@@ -22,7 +23,8 @@ static bool write_hello(struct xfer *x, struct session *s, struct pack *p)
     return true;
 }
 
-/* In this order, so that what the peer needs first comes first. Each step returns false when there is no more room. */
+/* In this order, so that what the peer needs first comes first. Each step returns false when there is no more
+ * room. */
 static bool write_session(struct xfer *x, struct session *s, struct pack *p)
 {
     if (!s->hello_sent && !write_hello(x, s, p))
@@ -61,13 +63,14 @@ static bool write_open(struct xfer *x, struct channel *c, struct pack *p, enum m
     m.all = c->swarm->complete;
     if (!message_write(p, &m))
         return false;
-    c->todo &= (uint16_t)~(type == MESSAGE_OPEN ? TODO_OPEN : TODO_OPENED);
+    c->todo &= (uint16_t) ~(type == MESSAGE_OPEN ? TODO_OPEN : TODO_OPENED);
     if (type == MESSAGE_OPENED && c->swarm->complete)
         c->todo &= (uint16_t)~TODO_MAP;
     return true;
 }
 
-/* The map goes in pieces; what completes meanwhile is told by the log, from where it stood when the map began. */
+/* The map goes in pieces; what completes meanwhile is told by the log, from where it stood when the map
+ * began. */
 static bool write_map(struct xfer *x, struct channel *c, struct pack *p)
 {
     (void)x;
@@ -175,8 +178,9 @@ static bool write_cancels(struct xfer *x, struct session *s, struct pack *p)
 {
     while (!list_empty(&s->cancels)) {
         struct cancel *c = list_object(s->cancels.next, struct cancel, in_session);
-        if (!message_write(p, &(struct message){
-                                  .type = MESSAGE_CANCEL, .channel = c->channel, .leaf = c->leaf, .count = c->count}))
+        if (!message_write(
+                p, &(struct message){
+                       .type = MESSAGE_CANCEL, .channel = c->channel, .leaf = c->leaf, .count = c->count}))
             return false;
         list_remove(&c->in_session);
         s->cancel_count--;
@@ -219,9 +223,10 @@ size_t xfer_session_write(struct xfer *x, core_time now, uint32_t session, uint8
         x->now = now;
     struct pack p;
     pack_init(&p, buf, cap);
-    /* Any step may run out of room; the next call goes on there. Requests come after the opens and maps they rest on. */
-    bool all = write_session(x, s, &p) && write_channels(x, s, &p) && write_rejects(x, s, &p) && write_cancels(x, s, &p) &&
-               write_requests(x, s, &p) && service_write(x, s, &p);
+    /* Any step may run out of room; the next call goes on there. Requests come after the opens and maps they
+     * rest on. */
+    bool all = write_session(x, s, &p) && write_channels(x, s, &p) && write_rejects(x, s, &p) &&
+               write_cancels(x, s, &p) && write_requests(x, s, &p) && service_write(x, s, &p);
     if (all && p.size == 0)
         s->ready_told = false;
     else

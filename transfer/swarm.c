@@ -3,19 +3,20 @@
 
 #define CHUNKS_MAX    65536u
 #define IDLE_AFTER    CORE_SECONDS(60)
-#define NEED_SOURCES  4u               /* fewer sessions than this: more are looked for */
-#define NEED_GAP      CORE_SECONDS(5)  /* doubles each time */
+#define NEED_SOURCES  4u              /* fewer sessions than this: more are looked for */
+#define NEED_GAP      CORE_SECONDS(5) /* doubles each time */
 #define NEED_GAP_MAX  CORE_MINUTES(10)
-#define NEED_GAP_NONE CORE_MINUTES(1)  /* the longest gap while there is no source at all */
+#define NEED_GAP_NONE CORE_MINUTES(1) /* the longest gap while there is no source at all */
 #define GOSSIP_GAP    CORE_SECONDS(20)
-#define PARENT_GRACE  CORE_SECONDS(3)  /* what a tree's own sessions are given before the DHT is asked */
+#define PARENT_GRACE  CORE_SECONDS(3) /* what a tree's own sessions are given before the DHT is asked */
 
 void xfer_geometry_content(struct xfer_geometry *out, uint64_t size)
 {
     core_assert(size <= CONTENT_SIZE_MAX);
     out->leaf_count = tree_leaf_count(size);
     out->chunk_leaves_log2 = 4;
-    while (((uint64_t)out->leaf_count + (1u << out->chunk_leaves_log2) - 1) >> out->chunk_leaves_log2 > CHUNKS_MAX)
+    while (((uint64_t)out->leaf_count + (1u << out->chunk_leaves_log2) - 1) >> out->chunk_leaves_log2 >
+           CHUNKS_MAX)
         out->chunk_leaves_log2++;
     out->leaf_bytes = TREE_LEAF_SIZE;
     out->last_leaf_bytes = tree_leaf_bytes(size, out->leaf_count - 1);
@@ -29,7 +30,8 @@ uint32_t xfer_chunk_count(const struct xfer_geometry *g)
 struct swarm *swarm_any(const struct xfer *x, uint32_t number)
 {
     uint32_t slot = number & 0xffffu;
-    return slot < x->swarm_cap && x->swarms[slot] && x->swarms[slot]->number == number ? x->swarms[slot] : NULL;
+    return slot < x->swarm_cap && x->swarms[slot] && x->swarms[slot]->number == number ? x->swarms[slot]
+                                                                                       : NULL;
 }
 
 struct swarm *swarm_get(const struct xfer *x, uint32_t number)
@@ -70,8 +72,10 @@ static bool swarm_slot(struct xfer *x, uint32_t *slot)
     uint32_t at = x->swarm_hint, max = x->config->swarms_max;
     while (at < x->swarm_cap && x->swarms[at])
         at++;
-    if (x->swarm_count >= max || !xfer_grow(x, (void **)&x->swarms, &x->swarm_cap, at + 1, max, sizeof *x->swarms) ||
-        !xfer_grow(x, (void **)&x->swarm_generations, &x->swarm_generation_cap, x->swarm_cap, max, sizeof *x->swarm_generations) ||
+    if (x->swarm_count >= max ||
+        !xfer_grow(x, (void **)&x->swarms, &x->swarm_cap, at + 1, max, sizeof *x->swarms) ||
+        !xfer_grow(x, (void **)&x->swarm_generations, &x->swarm_generation_cap, x->swarm_cap, max,
+                   sizeof *x->swarm_generations) ||
         !timer_reserve(x, x->session_count + x->swarm_count + 4))
         return false;
     x->swarm_hint = at + 1;
@@ -128,7 +132,8 @@ static bool swarm_start_fetching(struct xfer *x, struct swarm *w)
 
 static uint32_t wanted_in_chunk(const struct swarm *w, uint32_t chunk)
 {
-    uint32_t first = chunk << w->geometry.chunk_leaves_log2, end = first + (1u << w->geometry.chunk_leaves_log2), count = 0;
+    uint32_t first = chunk << w->geometry.chunk_leaves_log2,
+             end = first + (1u << w->geometry.chunk_leaves_log2), count = 0;
     if (end > w->geometry.leaf_count)
         end = w->geometry.leaf_count;
     if (!w->want)
@@ -441,7 +446,8 @@ static void gossip(struct xfer *x, struct swarm *w)
     w->gossip_at = w->channel_count >= 2 ? x->now + GOSSIP_GAP : CORE_NEVER;
     if (!w->gossip_dirty || w->channel_count < 2)
         return;
-    w->gossip_dirty = w->channel_count > MESSAGE_PEERS_MAX + 1; /* more than one message holds: go on next time */
+    w->gossip_dirty =
+        w->channel_count > MESSAGE_PEERS_MAX + 1; /* more than one message holds: go on next time */
     list_each(node, &w->channels)
     {
         struct channel *c = list_object(node, struct channel, in_swarm);
@@ -494,8 +500,8 @@ bool xfer_swarm_stats(const struct xfer *x, core_time now, uint32_t swarm, struc
         .complete = w->complete,
         .searching = w->searching,
     };
-    list_each(node, &w->channels)
-        out->sessions += list_object(node, struct channel, in_swarm)->state == CHANNEL_OPEN;
+    list_each(node, &w->channels) out->sessions +=
+        list_object(node, struct channel, in_swarm)->state == CHANNEL_OPEN;
     return true;
 }
 

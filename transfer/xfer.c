@@ -62,8 +62,8 @@ bool xfer_grow(struct xfer *x, void **array, uint32_t *cap, uint32_t want, uint3
     return true;
 }
 
-struct xfer *xfer_new(const struct xfer_env *env, const struct node_identity *me, const struct network *network,
-                      const uint8_t seed[32], core_time now)
+struct xfer *xfer_new(const struct xfer_env *env, const struct node_identity *me,
+                      const struct network *network, const uint8_t seed[32], core_time now)
 {
     core_assert(env->config->sessions_max > 0);
     core_assert(env->config->sessions_max <= UINT16_MAX);
@@ -79,7 +79,8 @@ struct xfer *xfer_new(const struct xfer_env *env, const struct node_identity *me
     x->network = network;
     x->now = now;
     rng_init(&x->rng, get_be64(seed), get_be64(seed + 8));
-    struct list *lists[] = {&x->ready, &x->hangups, &x->fills, &x->contents, &x->serving, &x->fetching, &x->wakes};
+    struct list *lists[] = {&x->ready,   &x->hangups,  &x->fills, &x->contents,
+                            &x->serving, &x->fetching, &x->wakes};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
     x->choke_timer.kind = TIMER_CHOKE;
@@ -132,8 +133,7 @@ void xfer_set_rates(struct xfer *x, core_time now, uint64_t upload, uint64_t dow
     bucket_set(&x->upload, now, upload);
     bucket_set(&x->download, now, download);
     x->more = true; /* a lifted cap lets waiting work go at the next wake */
-    list_each(node, &x->fetching)
-        swarm_wake(x, list_object(node, struct swarm, in_fetching));
+    list_each(node, &x->fetching) swarm_wake(x, list_object(node, struct swarm, in_fetching));
 }
 
 /* ---- Entry and exit of every call ---- */
@@ -173,8 +173,7 @@ static void flush_wakes(struct xfer *x)
         if (w->complete || w->removed)
             continue;
         readers_pump(x, w);
-        list_each(node, &w->channels)
-            channel_may_fetch(x, list_object(node, struct channel, in_swarm));
+        list_each(node, &w->channels) channel_may_fetch(x, list_object(node, struct channel, in_swarm));
     }
 }
 
@@ -235,7 +234,8 @@ void xfer_leave(struct xfer *x)
     flush_contents(x);
     serve_pump(x);
     flush_ready(x);
-    if (!list_empty(&x->hangups) || !list_empty(&x->contents) || !list_empty(&x->ready) || !list_empty(&x->wakes))
+    if (!list_empty(&x->hangups) || !list_empty(&x->contents) || !list_empty(&x->ready) ||
+        !list_empty(&x->wakes))
         x->more = true;
     core_assert(x->out->count - x->call_start <= XFER_EFFECTS_PER_CALL);
     core_assert(x->out->bytes_used - x->call_bytes <= XFER_EFFECT_BYTES_PER_CALL);
@@ -265,8 +265,7 @@ static void fire(struct xfer *x, struct timer *t)
     case TIMER_UPLOAD: /* xfer_leave pumps */
         break;
     case TIMER_DOWNLOAD:
-        list_each(node, &x->fetching)
-            swarm_wake(x, list_object(node, struct swarm, in_fetching));
+        list_each(node, &x->fetching) swarm_wake(x, list_object(node, struct swarm, in_fetching));
         break;
     }
 }

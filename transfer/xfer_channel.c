@@ -1,8 +1,9 @@
-/* Channels: opening content on a session, both ways, and what each side tells the other about its chunks. A link is a capability: both sides
- * prove with a MAC that they know the root, and a wrong MAC looks exactly like unknown content. */
+/* Channels: opening content on a session, both ways, and what each side tells the other about its chunks. A
+ * link is a capability: both sides prove with a MAC that they know the root, and a wrong MAC looks exactly
+ * like unknown content. */
 #include "transfer/xfer_internal.h"
 
-#define CHANNEL_NUMBER_MAX 1024u          /* protocol: numbers are small, so that a number is an index */
+#define CHANNEL_NUMBER_MAX 1024u /* protocol: numbers are small, so that a number is an index */
 #define REFUSED_PAUSE      CORE_SECONDS(60)
 
 struct channel *channel_get(const struct session *s, uint32_t number)
@@ -26,19 +27,21 @@ static void mac_with_root(const struct xfer *x, const struct channel *c, const u
                           const uint8_t provider_key[HASH_SIZE], bool answerer, uint8_t out[HASH_SIZE])
 {
     uint8_t role = answerer, pack = c->pack;
-    struct bytes parts[] = {bytes_of(&role, 1), bytes_of(c->session->binding, HASH_SIZE), bytes_of(provider_key, HASH_SIZE),
-                            bytes_of(&pack, 1)};
+    struct bytes parts[] = {bytes_of(&role, 1), bytes_of(c->session->binding, HASH_SIZE),
+                            bytes_of(provider_key, HASH_SIZE), bytes_of(&pack, 1)};
     x->env->crypto->hash(out, HASH_SIZE, root, HASH_SIZE, parts, 4);
 }
 
-void channel_mac(const struct xfer *x, const struct channel *c, const struct swarm *w, bool answerer, uint8_t out[HASH_SIZE])
+void channel_mac(const struct xfer *x, const struct channel *c, const struct swarm *w, bool answerer,
+                 uint8_t out[HASH_SIZE])
 {
     mac_with_root(x, c, w->id.root, w->provider_key, answerer, out);
 }
 
 static struct channel *channel_new(struct xfer *x, struct session *s, uint32_t number)
 {
-    if (!xfer_grow(x, (void **)&s->channels, &s->channel_cap, number + 1, CHANNEL_NUMBER_MAX, sizeof *s->channels))
+    if (!xfer_grow(x, (void **)&s->channels, &s->channel_cap, number + 1, CHANNEL_NUMBER_MAX,
+                   sizeof *s->channels))
         return NULL;
     struct channel *c = xfer_alloc(x, sizeof *c);
     if (!c)
@@ -74,7 +77,8 @@ void channel_todo(struct xfer *x, struct channel *c, unsigned todo)
 void channel_interest(struct xfer *x, struct channel *c)
 {
     struct session *s = c->session;
-    bool now = c->swarm && !c->swarm->complete && (c->state == CHANNEL_OPENING || (c->state == CHANNEL_OPEN && c->useful > 0));
+    bool now = c->swarm && !c->swarm->complete &&
+               (c->state == CHANNEL_OPENING || (c->state == CHANNEL_OPEN && c->useful > 0));
     if (now == c->interesting)
         return;
     c->interesting = now;
@@ -364,7 +368,8 @@ static bool settle_double(struct xfer *x, struct channel *c, struct swarm *w)
     return true;
 }
 
-void xfer_content_answer(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t swarm, struct effects *out)
+void xfer_content_answer(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t swarm,
+                         struct effects *out)
 {
     xfer_enter(x, now, out);
     struct session *s = session_live(x, session);
@@ -373,10 +378,11 @@ void xfer_content_answer(struct xfer *x, core_time now, uint32_t session, uint32
         struct swarm *w = swarm_get(x, swarm);
         static const uint8_t nowhere[HASH_SIZE];
         uint8_t mac[HASH_SIZE];
-        mac_with_root(x, c, w ? w->id.root : nowhere, c->provider_key, false, mac); /* the same work either way */
+        mac_with_root(x, c, w ? w->id.root : nowhere, c->provider_key, false,
+                      mac); /* the same work either way */
         bool known = crypto_equal(mac, c->mac, HASH_SIZE);
-        if (!w || !known || w->pack != c->pack || w->broken || memcmp(w->provider_key, c->provider_key, HASH_SIZE) != 0 ||
-            !settle_double(x, c, w)) {
+        if (!w || !known || w->pack != c->pack || w->broken ||
+            memcmp(w->provider_key, c->provider_key, HASH_SIZE) != 0 || !settle_double(x, c, w)) {
             channel_shut(x, c);
         } else {
             list_remove(&c->in_content);
@@ -406,7 +412,8 @@ static void opened(struct xfer *x, struct channel *c, const struct message *m)
     uint8_t mac[HASH_SIZE];
     channel_mac(x, c, w, true, mac);
     if (!m->has_mac || !crypto_equal(mac, m->mac, HASH_SIZE) || m->count != w->geometry.chunk_leaves_log2) {
-        candidates_failed(x, w, c->session->key, REFUSED_PAUSE); /* a false provider: it does not know the root */
+        candidates_failed(x, w, c->session->key,
+                          REFUSED_PAUSE); /* a false provider: it does not know the root */
         channel_shut(x, c);
         return;
     }

@@ -1,4 +1,5 @@
-/* Every invariant that can be stated about one node's swarms and sessions. Slow; for tests and the simulator. */
+/* Every invariant that can be stated about one node's swarms and sessions. Slow; for tests and the simulator.
+ */
 #include "transfer/xfer_internal.h"
 
 static void check_heap(const struct xfer *x)
@@ -32,7 +33,8 @@ static void check_channel(const struct session *s, const struct channel *c)
 
 static void check_session(const struct xfer *x, const struct session *s)
 {
-    uint32_t channels = 0, outstanding = 0, urgent = 0, requests = 0, serves = 0, rejects = 0, interesting = 0, serving = 0;
+    uint32_t channels = 0, outstanding = 0, urgent = 0, requests = 0, serves = 0, rejects = 0,
+             interesting = 0, serving = 0;
     for (uint32_t i = 0; i < s->channel_cap; i++) {
         if (!s->channels[i])
             continue;
@@ -66,10 +68,8 @@ static void check_session(const struct xfer *x, const struct session *s)
     core_assert(outstanding == s->outstanding);
     core_assert(urgent == s->urgent_bytes);
     core_assert(requests <= SESSION_REQUESTS_MAX);
-    list_each(node, &s->serves)
-        serves += list_object(node, struct serve, in_session)->channel->session == s;
-    list_each(node, &s->rejects)
-        rejects++;
+    list_each(node, &s->serves) serves += list_object(node, struct serve, in_session)->channel->session == s;
+    list_each(node, &s->rejects) rejects++;
     core_assert(serves == s->serve_count);
     core_assert(rejects == s->reject_count);
     core_assert(serves <= SESSION_SERVES_MAX);
@@ -81,11 +81,13 @@ static void check_session(const struct xfer *x, const struct session *s)
 
 static void check_partial(const struct swarm *w, const struct partial *p)
 {
-    uint32_t first = p->chunk << w->geometry.chunk_leaves_log2, end = first + (1u << w->geometry.chunk_leaves_log2);
+    uint32_t first = p->chunk << w->geometry.chunk_leaves_log2,
+             end = first + (1u << w->geometry.chunk_leaves_log2);
     uint32_t missing = 0, free_leaves = 0;
     for (uint32_t i = first; i < end && i < w->geometry.leaf_count; i++) {
         bool want = partial_test(w, p, PARTIAL_WANT, i), have = partial_test(w, p, PARTIAL_HAVE, i);
-        bool asked = partial_test(w, p, PARTIAL_ASKED, i), verifying = partial_test(w, p, PARTIAL_VERIFYING, i), live = false;
+        bool asked = partial_test(w, p, PARTIAL_ASKED, i),
+             verifying = partial_test(w, p, PARTIAL_VERIFYING, i), live = false;
         list_each(node, &p->requests)
         {
             const struct request *r = list_object(node, struct request, in_partial);

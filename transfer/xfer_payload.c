@@ -106,7 +106,8 @@ static uint32_t take_leaves(struct xfer *x, struct swarm *w, struct request *r, 
     return news;
 }
 
-static int leaves_arrived(struct xfer *x, struct session *s, struct channel *c, uint32_t leaf, uint32_t count, uint32_t bytes)
+static int leaves_arrived(struct xfer *x, struct session *s, struct channel *c, uint32_t leaf, uint32_t count,
+                          uint32_t bytes)
 {
     struct swarm *w = c->swarm;
     if (!size_fits(w, leaf, count, bytes))
@@ -119,7 +120,7 @@ static int leaves_arrived(struct xfer *x, struct session *s, struct channel *c, 
     meter_add(&s->down, x->now, bytes);
     if (!r)
         return unsolicited(x, s, w, count, bytes);
-    if (!checkable(w, r, leaf)) { /* its proof did not come: the run is void */
+    if (!checkable(w, r, leaf)) {   /* its proof did not come: the run is void */
         s->unsolicited += r->count; /* and the cancel below forgives nothing */
         request_cancel(x, r);
         return unsolicited(x, s, w, 0, bytes);
@@ -145,11 +146,13 @@ static int leaves_arrived(struct xfer *x, struct session *s, struct channel *c, 
 static struct channel *payload_channel(struct session *s, uint32_t number)
 {
     struct channel *c = s ? channel_get(s, number) : NULL;
-    return c && c->swarm && !c->swarm->complete && (c->state == CHANNEL_OPEN || c->state == CHANNEL_OPENING) ? c : NULL;
+    return c && c->swarm && !c->swarm->complete && (c->state == CHANNEL_OPEN || c->state == CHANNEL_OPENING)
+               ? c
+               : NULL;
 }
 
-int xfer_leaves_arrived(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t leaf, uint32_t count, uint32_t bytes,
-                        uint32_t *swarm, uint32_t *ref, struct effects *out)
+int xfer_leaves_arrived(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t leaf,
+                        uint32_t count, uint32_t bytes, uint32_t *swarm, uint32_t *ref, struct effects *out)
 {
     xfer_enter(x, now, out);
     struct session *s = session_live(x, session);
@@ -197,8 +200,8 @@ static int proof_arrived(struct xfer *x, struct session *s, struct channel *c, u
     return 0;
 }
 
-int xfer_proof_arrived(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t span, uint32_t bytes, uint32_t *swarm,
-                       uint32_t *ref, struct effects *out)
+int xfer_proof_arrived(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t span,
+                       uint32_t bytes, uint32_t *swarm, uint32_t *ref, struct effects *out)
 {
     xfer_enter(x, now, out);
     struct session *s = session_live(x, session);
@@ -227,8 +230,7 @@ static void our_fault(struct xfer *x, struct swarm *w, int status)
     w->paused = true;
     struct effect *e = xfer_notice(x, XFER_NOTICE_TROUBLE, w->number);
     e->u.notice.status = status;
-    list_each(node, &w->channels)
-        requests_drop_channel(x, list_object(node, struct channel, in_swarm));
+    list_each(node, &w->channels) requests_drop_channel(x, list_object(node, struct channel, in_swarm));
 }
 
 static void leaf_good(struct xfer *x, struct swarm *w, struct session *s, struct channel *c, uint32_t leaf)
@@ -245,7 +247,8 @@ static void leaf_good(struct xfer *x, struct swarm *w, struct session *s, struct
         c->fetched = true;
 }
 
-static void leaves_result(struct xfer *x, struct swarm *w, struct session *s, uint32_t leaf, uint32_t count, uint32_t good)
+static void leaves_result(struct xfer *x, struct swarm *w, struct session *s, uint32_t leaf, uint32_t count,
+                          uint32_t good)
 {
     struct channel *c = s ? channel_of(s, w) : NULL;
     for (uint32_t i = 0; i < count; i++) {
@@ -270,8 +273,8 @@ static void leaves_result(struct xfer *x, struct swarm *w, struct session *s, ui
     }
 }
 
-void xfer_leaves_result(struct xfer *x, core_time now, uint32_t swarm, uint32_t session, uint32_t leaf, uint32_t count, uint32_t good,
-                        int status, struct effects *out)
+void xfer_leaves_result(struct xfer *x, core_time now, uint32_t swarm, uint32_t session, uint32_t leaf,
+                        uint32_t count, uint32_t good, int status, struct effects *out)
 {
     xfer_enter(x, now, out);
     struct swarm *w = swarm_any(x, swarm);
@@ -296,7 +299,8 @@ void xfer_leaves_result(struct xfer *x, core_time now, uint32_t swarm, uint32_t 
     xfer_leave(x);
 }
 
-void xfer_proof_result(struct xfer *x, core_time now, uint32_t swarm, uint32_t session, uint32_t span, int status, struct effects *out)
+void xfer_proof_result(struct xfer *x, core_time now, uint32_t swarm, uint32_t session, uint32_t span,
+                       int status, struct effects *out)
 {
     xfer_enter(x, now, out);
     struct swarm *w = swarm_any(x, swarm);

@@ -1,5 +1,5 @@
-/* What is asked of whom: windows from bandwidth times delay, rarest first, the rest of a chunk before a new one, and at the end work taken
- * over from slower sessions. */
+/* What is asked of whom: windows from bandwidth times delay, rarest first, the rest of a chunk before a new
+ * one, and at the end work taken over from slower sessions. */
 #include "transfer/xfer_internal.h"
 
 #define ORPHANS_LOOKED_AT 64u
@@ -8,7 +8,7 @@
 #define RECHECK           CORE_MS(100) /* how often an idle session looks for work to take over */
 #define STEAL_MARGIN      CORE_MS(50)
 #define LIES_MAX          64u
-#define RUN_ALONE         64u          /* chunks in a row from the only source */
+#define RUN_ALONE         64u /* chunks in a row from the only source */
 
 uint32_t request_bytes(const struct request *r)
 {
@@ -17,7 +17,8 @@ uint32_t request_bytes(const struct request *r)
 
 bool session_may_request(const struct session *s)
 {
-    return (s->state == SESSION_OPEN || s->state == SESSION_HANDSHAKE) && !s->probe && !s->peer_choking && !s->stalled;
+    return (s->state == SESSION_OPEN || s->state == SESSION_HANDSHAKE) && !s->probe && !s->peer_choking &&
+           !s->stalled;
 }
 
 static void outstanding_add(struct session *s, const struct request *r)
@@ -38,7 +39,8 @@ static void outstanding_sub(struct session *s, const struct request *r)
     }
 }
 
-/* ---- Proofs: the first run into a span asks for it; what this session was asked before may be relied on, its stream keeps order ---- */
+/* ---- Proofs: the first run into a span asks for it; what this session was asked before may be relied on,
+ * its stream keeps order ---- */
 
 static uint32_t span_of(uint32_t leaf)
 {
@@ -66,7 +68,8 @@ static bool proof_needed(struct channel *c, uint32_t leaf, bool urgent)
     return true;
 }
 
-/* The run that was to bring the proof is gone: what relied on it can no longer be checked when it arrives first. */
+/* The run that was to bring the proof is gone: what relied on it can no longer be checked when it arrives
+ * first. */
 static void proof_lost(struct request *r)
 {
     struct channel *c = r->channel;
@@ -101,7 +104,8 @@ static void link_unsent(struct session *s, struct request *r)
     list_append(at, &r->in_session);
 }
 
-struct request *request_make(struct xfer *x, struct channel *c, struct partial *p, uint32_t leaf, uint32_t count, uint64_t mask, bool urgent)
+struct request *request_make(struct xfer *x, struct channel *c, struct partial *p, uint32_t leaf,
+                             uint32_t count, uint64_t mask, bool urgent)
 {
     struct session *s = c->session;
     if (s->request_count >= SESSION_REQUESTS_MAX)
@@ -238,7 +242,8 @@ struct request *request_find(struct session *s, const struct channel *c, uint32_
     list_each(node, &s->sent)
     {
         struct request *r = list_object(node, struct request, in_session);
-        if (r->channel == c && leaf >= r->leaf && leaf < r->leaf + r->count && (r->mask >> (leaf - r->leaf) & 1))
+        if (r->channel == c && leaf >= r->leaf && leaf < r->leaf + r->count &&
+            (r->mask >> (leaf - r->leaf) & 1))
             return r;
     }
     return NULL;
@@ -283,7 +288,8 @@ uint64_t session_queue_us(const struct xfer *x, const struct session *s)
         if (s->last_arrival > from)
             from = s->last_arrival;
         /* A peer serves its sessions in turn, a run each: that much silence is no sign of anything. */
-        core_time round = (s->rtt_min_us ? s->rtt_min_us : RTT_UNKNOWN) + 2 * (uint64_t)RUN_BYTES * CORE_SECONDS(1) / rate;
+        core_time round =
+            (s->rtt_min_us ? s->rtt_min_us : RTT_UNKNOWN) + 2 * (uint64_t)RUN_BYTES * CORE_SECONDS(1) / rate;
         if (x->now > from + round)
             queue += 4 * (x->now - from - round);
     }
@@ -324,14 +330,18 @@ static void own(struct channel *c, struct partial *p)
     }
 }
 
-/* The next chunk of the same span when it is no more common than the one before: its proof is there already, and disks like it. */
+/* The next chunk of the same span when it is no more common than the one before: its proof is there already,
+ * and disks like it. */
 static uint32_t pick_neighbour(struct channel *c)
 {
     struct swarm *w = c->swarm;
     uint32_t next = c->next_chunk;
-    if (next == PICKER_NONE || next >= w->chunks || !picker_in(&w->picker, next) || !channel_peer_has(c, next))
+    if (next == PICKER_NONE || next >= w->chunks || !picker_in(&w->picker, next) ||
+        !channel_peer_has(c, next))
         return PICKER_NONE;
-    uint32_t per_span = TREE_SPAN_LOG2 > w->geometry.chunk_leaves_log2 ? 1u << (TREE_SPAN_LOG2 - w->geometry.chunk_leaves_log2) : 1;
+    uint32_t per_span = TREE_SPAN_LOG2 > w->geometry.chunk_leaves_log2
+                            ? 1u << (TREE_SPAN_LOG2 - w->geometry.chunk_leaves_log2)
+                            : 1;
     uint32_t run = w->channel_count <= 1 ? RUN_ALONE : per_span;
     if (next % run == 0 || w->picker.available[next] > w->picker.available[next - 1])
         return PICKER_NONE;
@@ -370,8 +380,8 @@ static struct partial *pick_new(struct xfer *x, struct channel *c)
     return p;
 }
 
-/* A run of a slower session that this one would have sooner. What the other has not begun is taken over and cancelled there, which wastes nothing;
- * only what may be on its way is asked for twice. */
+/* A run of a slower session that this one would have sooner. What the other has not begun is taken over and
+ * cancelled there, which wastes nothing; only what may be on its way is asked for twice. */
 struct theft {
     struct request *r;
     uint64_t queue;
@@ -388,11 +398,14 @@ static void consider(struct xfer *x, struct channel *c, struct channel *other, s
     uint64_t at_host = victim->flow.rate / 4 + victim->flow.rate * victim->rtt_min_us / CORE_SECONDS(1);
     for (int k = 0; k < 2; k++) {
         uint32_t looked = 0, behind = victim->outstanding;
-        for (struct list *node = lists[k]->prev; node != lists[k] && looked < 8; node = node->prev, looked++) {
+        for (struct list *node = lists[k]->prev; node != lists[k] && looked < 8;
+             node = node->prev, looked++) {
             struct request *r = list_object(node, struct request, in_session);
-            if (r->channel != other || r->expired || r->mask == 0 || r->urgent || !channel_peer_has(c, r->partial->chunk))
+            if (r->channel != other || r->expired || r->mask == 0 || r->urgent ||
+                !channel_peer_has(c, r->partial->chunk))
                 continue;
-            bool alone = r->in_partial.next == &r->partial->requests && r->in_partial.prev == &r->partial->requests;
+            bool alone =
+                r->in_partial.next == &r->partial->requests && r->in_partial.prev == &r->partial->requests;
             /* What its host may hold already cannot be called back. */
             bool begun = r->sent && (lists[k]->next == node || behind < request_bytes(r) + at_host);
             behind -= behind < request_bytes(r) ? behind : request_bytes(r);
@@ -408,8 +421,7 @@ bool request_steal(struct xfer *x, struct channel *c)
 {
     struct theft best = {NULL, 0, false};
     struct session *s = c->session;
-    list_each(node, &c->swarm->channels)
-        consider(x, c, list_object(node, struct channel, in_swarm), &best);
+    list_each(node, &c->swarm->channels) consider(x, c, list_object(node, struct channel, in_swarm), &best);
     if (!best.r)
         return false;
     uint64_t rate = s->flow.rate ? s->flow.rate : RATE_UNKNOWN;
@@ -462,7 +474,8 @@ static bool request_next(struct xfer *x, struct channel *c)
 
 void session_fill(struct xfer *x, struct session *s)
 {
-    while (session_may_request(s) && !list_empty(&s->fetch) && s->outstanding < s->window && s->request_count < SESSION_REQUESTS_MAX) {
+    while (session_may_request(s) && !list_empty(&s->fetch) && s->outstanding < s->window &&
+           s->request_count < SESSION_REQUESTS_MAX) {
         if (!bucket_open(&x->download, x->now)) {
             timer_sooner(x, &x->download_timer, bucket_next(&x->download, x->now));
             return;

@@ -1,9 +1,12 @@
-/* Serving: a bounded queue of runs per session; the host gets them in units, round robin over the sessions, under the upload cap. */
+/* Serving: a bounded queue of runs per session; the host gets them in units, round robin over the sessions,
+ * under the upload cap. */
 #include "transfer/xfer_internal.h"
 
-#define NOMINAL TREE_LEAF_SIZE /* [bytes] what a leaf counts against SERVE_OUTSTANDING_MAX, whatever its size */
+#define NOMINAL                                                                                              \
+    TREE_LEAF_SIZE /* [bytes] what a leaf counts against SERVE_OUTSTANDING_MAX, whatever its size */
 
-static void reject(struct xfer *x, struct channel *c, uint32_t leaf, uint32_t count, enum reject_reason reason)
+static void reject(struct xfer *x, struct channel *c, uint32_t leaf, uint32_t count,
+                   enum reject_reason reason)
 {
     struct session *s = c->session;
     if (s->reject_count >= SESSION_REJECTS_MAX) { /* asks and asks, and never reads the answers */
@@ -60,7 +63,8 @@ void serve_resume(struct xfer *x, struct session *s)
         list_append_once(&x->serving, &s->in_serve);
 }
 
-/* False: malformed. While the host still looks for the content, requests are held; their range is checked when it is known. */
+/* False: malformed. While the host still looks for the content, requests are held; their range is checked
+ * when it is known. */
 bool serve_request(struct xfer *x, struct channel *c, const struct message *m)
 {
     struct session *s = c->session;
@@ -146,7 +150,8 @@ static uint32_t unit_leaves(const struct xfer *x, const struct channel *c)
 {
     if (x->upload.rate == 0)
         return SERVE_UNIT_LEAVES;
-    uint64_t leaves = x->upload.rate / 10 / (c->leaf_bytes ? c->leaf_bytes : 1); /* small units under a small cap */
+    uint64_t leaves =
+        x->upload.rate / 10 / (c->leaf_bytes ? c->leaf_bytes : 1); /* small units under a small cap */
     return leaves < 1 ? 1 : leaves > SERVE_UNIT_LEAVES ? SERVE_UNIT_LEAVES : (uint32_t)leaves;
 }
 
@@ -239,8 +244,8 @@ static void served_bytes(struct xfer *x, struct session *s, struct channel *c, u
     }
 }
 
-void xfer_served(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t leaf, uint32_t count, uint32_t bytes, int status,
-                 struct effects *out)
+void xfer_served(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t leaf,
+                 uint32_t count, uint32_t bytes, int status, struct effects *out)
 {
     xfer_enter(x, now, out);
     struct session *s = session_live(x, session);

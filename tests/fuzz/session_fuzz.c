@@ -1,5 +1,6 @@
-/* A session fed with a stranger's control frames and payload announcements, beside a swarm that is fetched and one that is served. Every invariant is
- * checked after each step, and every message that is read is written back and read again.
+/* A session fed with a stranger's control frames and payload announcements, beside a swarm that is fetched
+ * and one that is served. Every invariant is checked after each step, and every message that is read is
+ * written back and read again.
  *
  * Input: steps of [kind, size, bytes...]; kind picks what happens with the bytes. */
 #include <stdlib.h>
@@ -25,10 +26,11 @@ static void carry_out(void)
             effects_reset(&out);
             struct effect *e = &copy[i];
             if (e->kind == EFFECT_CONTENT)
-                xfer_content_answer(x, now, e->u.content.session, e->u.content.channel, swarms[e->u.content.channel & 1], &out);
+                xfer_content_answer(x, now, e->u.content.session, e->u.content.channel,
+                                    swarms[e->u.content.channel & 1], &out);
             else if (e->kind == EFFECT_SERVE)
-                xfer_served(x, now, e->u.serve.session, e->u.serve.channel, e->u.serve.leaf, e->u.serve.count, e->u.serve.count * 16384,
-                            e->u.serve.leaf % 7 == 6 ? ERR_IO : 0, &out);
+                xfer_served(x, now, e->u.serve.session, e->u.serve.channel, e->u.serve.leaf, e->u.serve.count,
+                            e->u.serve.count * 16384, e->u.serve.leaf % 7 == 6 ? ERR_IO : 0, &out);
             else if (e->kind == EFFECT_HANGUP)
                 xfer_session_closed(x, now, e->u.hangup.session, e->u.hangup.reason, &out);
             else if (e->kind == EFFECT_DIAL)
@@ -80,7 +82,8 @@ static void payload(const uint8_t *b, size_t size)
     if (b[3] & 0x80) {
         if (xfer_proof_arrived(x, now, session, b[0], leaf, (b[3] & 0x7f) * 32u, &swarm, &ref, &out) == 0)
             xfer_proof_result(x, now, swarm, session, leaf, b[0] & 8 ? ERR_BAD_HASH : 0, &out);
-    } else if (xfer_leaves_arrived(x, now, session, b[0], leaf, count, count * 16384u, &swarm, &ref, &out) == 0) {
+    } else if (xfer_leaves_arrived(x, now, session, b[0], leaf, count, count * 16384u, &swarm, &ref, &out) ==
+               0) {
         effects_reset(&out);
         bool good = !(b[0] & 16);
         xfer_leaves_result(x, now, swarm, session, leaf, count, good ? 7 : 0, good ? 0 : ERR_BAD_HASH, &out);

@@ -3,17 +3,17 @@
 #include "transfer/frame.h"
 #include <stdlib.h>
 
-#define CONTROL_CAP   16384
-#define QUEUE_MAX     (256u << 10) /* a stream's send buffer [bytes] */
-#define VERIFY_DELAY  200          /* data plane [us] */
+#define CONTROL_CAP  16384
+#define QUEUE_MAX    (256u << 10) /* a stream's send buffer [bytes] */
+#define VERIFY_DELAY 200          /* data plane [us] */
 
 struct xworld_frame {
     struct xworld_frame *next;
     struct frame_head head;
-    uint32_t size;      /* on the wire */
+    uint32_t size; /* on the wire */
     bool honest, last_of_serve;
     uint32_t serve_leaf, serve_count, serve_bytes;
-    uint32_t payload;   /* bytes of payload */
+    uint32_t payload; /* bytes of payload */
     uint32_t control_size;
     uint8_t control[];
 };
@@ -21,14 +21,14 @@ struct xworld_frame {
 struct side {
     struct xworld_node *node;
     uint32_t session;
-    struct xworld_frame *first, **last;  /* waiting for the uplink */
+    struct xworld_frame *first, **last; /* waiting for the uplink */
     uint32_t queued;
     bool sending, ready, established;
     struct serve_item {
         struct serve_item *next;
         uint32_t channel, ref, leaf, count;
         bool proof;
-    } *serves, **serves_last;
+    } * serves, **serves_last;
 };
 
 struct xworld_stream {
@@ -39,7 +39,16 @@ struct xworld_stream {
     core_time last_arrival[2];
 };
 
-enum event_kind { EVENT_WAKE, EVENT_CONNECT, EVENT_HELLO, EVENT_REPLY, EVENT_SENT, EVENT_ARRIVE, EVENT_VERIFIED, EVENT_CLOSED };
+enum event_kind {
+    EVENT_WAKE,
+    EVENT_CONNECT,
+    EVENT_HELLO,
+    EVENT_REPLY,
+    EVENT_SENT,
+    EVENT_ARRIVE,
+    EVENT_VERIFIED,
+    EVENT_CLOSED
+};
 
 struct xworld_event {
     core_time at;
@@ -170,8 +179,10 @@ uint32_t xworld_pack(struct xworld *w, uint32_t entries, uint32_t mean_bytes)
 {
     uint32_t i = add_content(w, 100000, true);
     w->contents[i].id.kind = CONTENT_TREE;
-    w->contents[i].geometry = (struct xfer_geometry){
-        .leaf_count = entries, .chunk_leaves_log2 = 4, .leaf_bytes = mean_bytes, .last_leaf_bytes = mean_bytes};
+    w->contents[i].geometry = (struct xfer_geometry){.leaf_count = entries,
+                                                     .chunk_leaves_log2 = 4,
+                                                     .leaf_bytes = mean_bytes,
+                                                     .last_leaf_bytes = mean_bytes};
     return i;
 }
 
@@ -204,13 +215,15 @@ bool xworld_leech(struct xworld_node *n, uint32_t content)
 
 void xworld_know(struct xworld_node *n, uint32_t content, struct xworld_node *of)
 {
-    xfer_swarm_peer(n->xfer, n->world->now, n->swarms[content], of->me.key, &of->addr, XFER_SOURCE_DHT, XWORLD_OUT(n));
+    xfer_swarm_peer(n->xfer, n->world->now, n->swarms[content], of->me.key, &of->addr, XFER_SOURCE_DHT,
+                    XWORLD_OUT(n));
     xworld_step(n);
 }
 
 /* ---- Streams ---- */
 
-static struct xworld_stream *stream_of(struct xworld *w, const struct xworld_node *n, uint32_t session, int *side)
+static struct xworld_stream *stream_of(struct xworld *w, const struct xworld_node *n, uint32_t session,
+                                       int *side)
 {
     for (uint32_t i = 0; i < w->stream_count; i++) {
         struct xworld_stream *s = w->streams[i];
@@ -246,8 +259,8 @@ static void drain_control(struct xworld *w, struct xworld_stream *s, int k)
     }
 }
 
-static struct xworld_frame *payload_frame(const struct xworld_node *n, enum frame_type type, uint32_t channel, uint32_t index, uint32_t count,
-                                         uint32_t bytes)
+static struct xworld_frame *payload_frame(const struct xworld_node *n, enum frame_type type, uint32_t channel,
+                                          uint32_t index, uint32_t count, uint32_t bytes)
 {
     struct xworld_frame *f = calloc(1, sizeof *f);
     f->head.type = (uint8_t)type;
@@ -267,7 +280,8 @@ static void serve_one(struct xworld *w, struct xworld_stream *s, int k, struct s
     struct xworld_content *c = &w->contents[item->ref - 1];
     uint32_t bytes = 0;
     if (n->vice == VICE_LIAR) {
-        xfer_served(n->xfer, w->now, side->session, item->channel, item->leaf, item->count, 0, ERR_IO, &w->out);
+        xfer_served(n->xfer, w->now, side->session, item->channel, item->leaf, item->count, 0, ERR_IO,
+                    &w->out);
         xworld_step(n);
         return;
     }
@@ -282,8 +296,10 @@ static void serve_one(struct xworld *w, struct xworld_stream *s, int k, struct s
     for (uint32_t i = 0; i < item->count;) {
         uint32_t count = item->count - i < most ? item->count - i : most, size = 0;
         for (uint32_t j = 0; j < count; j++)
-            size += item->leaf + i + j + 1 == c->geometry.leaf_count ? c->geometry.last_leaf_bytes : c->geometry.leaf_bytes;
-        struct xworld_frame *f = payload_frame(n, c->pack ? FRAME_ENTRY : FRAME_LEAVES, item->channel, item->leaf + i, count, size);
+            size += item->leaf + i + j + 1 == c->geometry.leaf_count ? c->geometry.last_leaf_bytes
+                                                                     : c->geometry.leaf_bytes;
+        struct xworld_frame *f = payload_frame(n, c->pack ? FRAME_ENTRY : FRAME_LEAVES, item->channel,
+                                               item->leaf + i, count, size);
         bytes += size;
         i += count;
         if (i == item->count) {
@@ -314,7 +330,8 @@ static void drain_serves(struct xworld *w, struct xworld_stream *s, int k)
 
 static void pump(struct xworld *w, struct xworld_stream *s, int k);
 
-/* A node's uplink sends one frame at a time; streams wait their turn because each has at most one frame in the link. */
+/* A node's uplink sends one frame at a time; streams wait their turn because each has at most one frame in
+ * the link. */
 static void start_sending(struct xworld *w, struct xworld_stream *s, int k)
 {
     struct side *side = &s->side[k];
@@ -361,7 +378,8 @@ static void free_side(struct side *side)
     side->serves_last = &side->serves;
 }
 
-/* The stream is gone: each side that still has a session hears of it, the near one at once and the far one a latency later. */
+/* The stream is gone: each side that still has a session hears of it, the near one at once and the far one a
+ * latency later. */
 static void kill_stream(struct xworld *w, struct xworld_stream *s, int by, int reason)
 {
     if (s->dead)
@@ -373,10 +391,10 @@ static void kill_stream(struct xworld *w, struct xworld_stream *s, int by, int r
         struct side *side = &s->side[k];
         if (side->session && side->node->xfer)
             push(w, (struct xworld_event){.at = w->now + (k == by ? 0 : w->params.latency),
-                                         .kind = EVENT_CLOSED,
-                                         .node = side->node,
-                                         .session = side->session,
-                                         .status = k == by ? reason : ERR_CLOSED});
+                                          .kind = EVENT_CLOSED,
+                                          .node = side->node,
+                                          .session = side->session,
+                                          .status = k == by ? reason : ERR_CLOSED});
     }
 }
 
@@ -388,10 +406,10 @@ static void dial(struct xworld *w, struct xworld_node *n, const struct effect *e
             to = w->nodes[i];
     if (!to || to->unreachable || memcmp(to->me.key, e->u.dial.key, NODE_KEY_SIZE) != 0) {
         push(w, (struct xworld_event){.at = w->now + 2 * w->params.latency,
-                                     .kind = EVENT_CLOSED,
-                                     .node = n,
-                                     .session = e->u.dial.session,
-                                     .status = ERR_REFUSED});
+                                      .kind = EVENT_CLOSED,
+                                      .node = n,
+                                      .session = e->u.dial.session,
+                                      .status = ERR_REFUSED});
         return;
     }
     struct xworld_stream *s = calloc(1, sizeof *s);
@@ -420,7 +438,8 @@ static void need_peers(struct xworld *w, struct xworld_node *n, uint32_t swarm)
     for (uint32_t i = 0; n->gives_peers && i < w->content_count; i++) {
         for (uint32_t k = 0; n->swarms[i] == swarm && k < w->node_count; k++)
             if (w->nodes[k] && w->nodes[k] != n && w->nodes[k]->swarms[i])
-                xfer_swarm_peer(n->xfer, w->now, swarm, w->nodes[k]->me.key, &w->nodes[k]->addr, XFER_SOURCE_DHT, &w->out);
+                xfer_swarm_peer(n->xfer, w->now, swarm, w->nodes[k]->me.key, &w->nodes[k]->addr,
+                                XFER_SOURCE_DHT, &w->out);
     }
 }
 
@@ -528,8 +547,11 @@ static void effect(struct xworld *w, struct xworld_node *n, const struct effect 
         if (s)
             kill_stream(w, s, k, e->u.hangup.reason);
         else /* never connected */
-            push(w, (struct xworld_event){
-                        .at = w->now, .kind = EVENT_CLOSED, .node = n, .session = e->u.hangup.session, .status = e->u.hangup.reason});
+            push(w, (struct xworld_event){.at = w->now,
+                                          .kind = EVENT_CLOSED,
+                                          .node = n,
+                                          .session = e->u.hangup.session,
+                                          .status = e->u.hangup.reason});
         break;
     case EFFECT_READY:
         s = stream_of(w, n, e->u.ready.session, &k);
@@ -565,8 +587,8 @@ static void arm(struct xworld *w, struct xworld_node *n)
 
 static bool stepping;
 
-/* Effects are carried out in order; what they cause is appended and carried out too. Bytes of an effect stay where they are meanwhile, because
- * room is made only between whole drains. */
+/* Effects are carried out in order; what they cause is appended and carried out too. Bytes of an effect stay
+ * where they are meanwhile, because room is made only between whole drains. */
 void xworld_step(struct xworld_node *n)
 {
     struct xworld *w = n->world;
@@ -634,7 +656,8 @@ static void connected(struct xworld *w, struct xworld_stream *s)
     if (s->dead)
         return;
     struct xworld_frame *f = handshake_payload(w, s, 0);
-    push(w, (struct xworld_event){.at = w->now + w->params.latency, .kind = EVENT_HELLO, .stream = s, .frame = f});
+    push(w, (struct xworld_event){
+                .at = w->now + w->params.latency, .kind = EVENT_HELLO, .stream = s, .frame = f});
 }
 
 static void hello(struct xworld *w, struct xworld_stream *s, struct xworld_frame *f)
@@ -643,7 +666,8 @@ static void hello(struct xworld *w, struct xworld_stream *s, struct xworld_frame
     if (!s->dead && side->node->xfer) {
         struct net_addr from = s->side[0].node->addr;
         from.port = (uint16_t)(40000 + s->id);
-        side->session = xfer_session_accept(side->node->xfer, w->now, &from, s->side[0].node->me.key, s->binding, &w->out);
+        side->session = xfer_session_accept(side->node->xfer, w->now, &from, s->side[0].node->me.key,
+                                            s->binding, &w->out);
         side->established = side->session != 0;
         if (!side->session) {
             xworld_step(side->node);
@@ -651,7 +675,8 @@ static void hello(struct xworld *w, struct xworld_stream *s, struct xworld_frame
         } else {
             hash_control(w, f->control, f->control_size);
             xfer_session_recv(side->node->xfer, w->now, side->session, f->control, f->control_size, &w->out);
-            push(w, (struct xworld_event){.at = w->now + w->params.latency, .kind = EVENT_REPLY, .stream = s});
+            push(w,
+                 (struct xworld_event){.at = w->now + w->params.latency, .kind = EVENT_REPLY, .stream = s});
             xworld_step(side->node);
         }
     }
@@ -718,23 +743,24 @@ static void arrive(struct xworld *w, struct xworld_stream *s, int k, struct xwor
     }
     uint32_t swarm = 0, ref = 0;
     bool proof = f->head.type == FRAME_PROOF;
-    int result = proof ? xfer_proof_arrived(n->xfer, w->now, side->session, f->head.channel, f->head.index, f->payload, &swarm, &ref, &w->out)
-                       : xfer_leaves_arrived(n->xfer, w->now, side->session, f->head.channel, f->head.index, f->head.count, f->payload,
-                                             &swarm, &ref, &w->out);
+    int result = proof ? xfer_proof_arrived(n->xfer, w->now, side->session, f->head.channel, f->head.index,
+                                            f->payload, &swarm, &ref, &w->out)
+                       : xfer_leaves_arrived(n->xfer, w->now, side->session, f->head.channel, f->head.index,
+                                             f->head.count, f->payload, &swarm, &ref, &w->out);
     if (result == 0) {
         int status = f->honest ? 0 : ERR_BAD_HASH;
         if (!proof && n->write_fails && f->honest)
             status = n->write_fails;
         push(w, (struct xworld_event){.at = w->now + VERIFY_DELAY,
-                                     .kind = EVENT_VERIFIED,
-                                     .node = n,
-                                     .swarm = swarm,
-                                     .session = side->session,
-                                     .leaf = f->head.index,
-                                     .count = f->head.count,
-                                     .good = status == 0 ? (1u << f->head.count) - 1 : 0,
-                                     .proof = proof,
-                                     .status = status});
+                                      .kind = EVENT_VERIFIED,
+                                      .node = n,
+                                      .swarm = swarm,
+                                      .session = side->session,
+                                      .leaf = f->head.index,
+                                      .count = f->head.count,
+                                      .good = status == 0 ? (1u << f->head.count) - 1 : 0,
+                                      .proof = proof,
+                                      .status = status});
     }
     xworld_step(n);
     free(f);
@@ -746,7 +772,8 @@ static void verified(struct xworld *w, const struct xworld_event *e)
     if (e->proof)
         xfer_proof_result(n->xfer, w->now, e->swarm, e->session, e->leaf, e->status, &w->out);
     else
-        xfer_leaves_result(n->xfer, w->now, e->swarm, e->session, e->leaf, e->count, e->good, e->status, &w->out);
+        xfer_leaves_result(n->xfer, w->now, e->swarm, e->session, e->leaf, e->count, e->good, e->status,
+                           &w->out);
     xworld_step(n);
 }
 
@@ -790,7 +817,8 @@ static void happen(struct xworld *w, struct xworld_event *e)
     }
 }
 
-bool xworld_run(struct xworld *w, core_time until, bool (*done)(struct xworld *w, void *context), void *context)
+bool xworld_run(struct xworld *w, core_time until, bool (*done)(struct xworld *w, void *context),
+                void *context)
 {
     while (w->heap_count && w->heap[0].at <= until) {
         if (done && done(w, context))
@@ -808,7 +836,8 @@ bool xworld_all_complete(struct xworld *w, void *content_index)
 {
     uint32_t content = *(uint32_t *)content_index;
     for (uint32_t i = 0; i < w->node_count; i++)
-        if (w->nodes[i] && w->nodes[i]->xfer && w->nodes[i]->swarms[content] && !w->nodes[i]->complete[content])
+        if (w->nodes[i] && w->nodes[i]->xfer && w->nodes[i]->swarms[content] &&
+            !w->nodes[i]->complete[content])
             return false;
     return true;
 }

@@ -38,10 +38,10 @@ static void refused(void **state)
         int error;
     } cases[] = {
         {{0}, 0, ERR_MALFORMED},
-        {{1, 0, 0, 0, 1, 0, 0, 0, 1}, 9, ERR_MALFORMED},       /* no count */
-        {{1, 0, 0, 0, 1, 0, 0, 0, 1, 0}, 10, ERR_MALFORMED},   /* no leaves */
-        {{1, 0, 0, 0, 1, 0, 0, 0, 1, 4}, 10, ERR_MALFORMED},   /* too many */
-        {{2, 0, 0, 0, 1, 0, 0, 0}, 8, ERR_MALFORMED},          /* cut short */
+        {{1, 0, 0, 0, 1, 0, 0, 0, 1}, 9, ERR_MALFORMED},     /* no count */
+        {{1, 0, 0, 0, 1, 0, 0, 0, 1, 0}, 10, ERR_MALFORMED}, /* no leaves */
+        {{1, 0, 0, 0, 1, 0, 0, 0, 1, 4}, 10, ERR_MALFORMED}, /* too many */
+        {{2, 0, 0, 0, 1, 0, 0, 0}, 8, ERR_MALFORMED},        /* cut short */
         {{4, 0, 0, 0, 1, 0, 0, 0, 1}, 9, ERR_UNSUPPORTED},
         {{255}, 1, ERR_UNSUPPORTED},
     };

@@ -1,4 +1,5 @@
-/* Peers that misbehave and peers that are only slow: each is found out or worked around, and every fetch completes. */
+/* Peers that misbehave and peers that are only slow: each is found out or worked around, and every fetch
+ * completes. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -54,14 +55,18 @@ static void polluter_is_banned(void **state)
     double s = cast_finish(&c, CORE_SECONDS(30));
     struct xfer_totals t;
     xfer_totals(c.leech->xfer, c.w->now, &t);
-    printf("  polluter: %.2f s, wasted %.2f %%, bad frames %lu\n", s, wasted_percent(&c), (unsigned long)t.bad_leaves);
+    printf("  polluter: %.2f s, wasted %.2f %%, bad frames %lu\n", s, wasted_percent(&c),
+           (unsigned long)t.bad_leaves);
     assert_int_equal(c.leech->banned_notices, 1);
     assert_memory_equal(c.leech->banned_key, c.other->me.key, NODE_KEY_SIZE);
     assert_int_equal(t.bans, 1);
     assert_true(wasted_percent(&c) < 5);
     /* It may not come back before the ban ends. */
-    assert_int_equal(xfer_session_dial(c.leech->xfer, c.w->now, c.other->me.key, &c.other->addr, XWORLD_OUT(c.leech)), 0);
-    assert_int_equal(xfer_session_accept(c.leech->xfer, c.w->now, &c.other->addr, c.other->me.key, c.other->me.key, XWORLD_OUT(c.leech)), 0);
+    assert_int_equal(
+        xfer_session_dial(c.leech->xfer, c.w->now, c.other->me.key, &c.other->addr, XWORLD_OUT(c.leech)), 0);
+    assert_int_equal(xfer_session_accept(c.leech->xfer, c.w->now, &c.other->addr, c.other->me.key,
+                                         c.other->me.key, XWORLD_OUT(c.leech)),
+                     0);
     xworld_free(c.w);
 }
 
@@ -79,7 +84,8 @@ static void leaves_without_proof_are_dropped(void **state)
     (void)state;
     struct cast c = cast_new(VICE_NO_PROOF, 40 * MB, 5 * MB);
     double s = cast_finish(&c, CORE_SECONDS(60));
-    printf("  no proofs: %.2f s, wasted %.2f %%, banned %u\n", s, wasted_percent(&c), c.leech->banned_notices);
+    printf("  no proofs: %.2f s, wasted %.2f %%, banned %u\n", s, wasted_percent(&c),
+           c.leech->banned_notices);
     assert_true(wasted_percent(&c) < 30);
     xworld_free(c.w);
 }
@@ -125,7 +131,8 @@ static void slow_peer_does_not_delay_the_end(void **state)
     (void)state;
     struct cast c = cast_new(VICE_NONE, 20 * MB, 20000);
     double s = cast_finish(&c, CORE_SECONDS(60));
-    printf("  crippled peer of 20 kB/s: %.2f s (4.0 s from the good one alone), wasted %.2f %%\n", s, wasted_percent(&c));
+    printf("  crippled peer of 20 kB/s: %.2f s (4.0 s from the good one alone), wasted %.2f %%\n", s,
+           wasted_percent(&c));
     assert_true(s < 5.5);
     assert_true(wasted_percent(&c) < 4);
     xworld_free(c.w);
@@ -154,7 +161,8 @@ static void leech_killed_and_links_cut(void **state)
     xworld_free(c.w);
 }
 
-/* Slots are few: a peer that gives nothing gets the optimistic slot and turns, and the others finish long before it. */
+/* Slots are few: a peer that gives nothing gets the optimistic slot and turns, and the others finish long
+ * before it. */
 static void free_rider_comes_last(void **state)
 {
     (void)state;
@@ -175,7 +183,8 @@ static void free_rider_comes_last(void **state)
     core_time honest = 0;
     for (int i = 1; i < 5; i++)
         honest = w->nodes[i]->complete_at[c] > honest ? w->nodes[i]->complete_at[c] : honest;
-    printf("  honest leeches by %.1f s, the free rider at %.1f s\n", (double)honest / 1e6, (double)rider->complete_at[c] / 1e6);
+    printf("  honest leeches by %.1f s, the free rider at %.1f s\n", (double)honest / 1e6,
+           (double)rider->complete_at[c] / 1e6);
     assert_true(rider->complete_at[c] > honest);
     xworld_free(w);
 }

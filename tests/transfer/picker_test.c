@@ -54,7 +54,8 @@ static void against_a_model(void **state)
         default:
             for (size_t k = 0; k < sizeof map; k++)
                 map[k] = (uint8_t)(rng_u32(&r) & rng_u32(&r));
-            uint32_t best = rarest(&m, step % 2 ? map : NULL), got = picker_pick(&p, &r, step % 2 ? map : NULL, false);
+            uint32_t best = rarest(&m, step % 2 ? map : NULL),
+                     got = picker_pick(&p, &r, step % 2 ? map : NULL, false);
             assert_int_equal(got == PICKER_NONE, best == UINT32_MAX);
             if (got != PICKER_NONE)
                 assert_int_equal(m.available[got], best);

@@ -1,5 +1,5 @@
-/* Sessions and what swarms do beside fetching everything: readers, packs, partial wants, pauses, caps, limits, services, double opens, unknown
- * messages, memory that runs out, determinism. */
+/* Sessions and what swarms do beside fetching everything: readers, packs, partial wants, pauses, caps,
+ * limits, services, double opens, unknown messages, memory that runs out, determinism. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -21,7 +21,8 @@ static struct xworld *world_with(void (*change)(struct xworld_params *p))
     return xworld_new(&p);
 }
 
-static void pair(struct xworld *w, uint64_t size, uint64_t rate, uint32_t *content, struct xworld_node **seed, struct xworld_node **leech)
+static void pair(struct xworld *w, uint64_t size, uint64_t rate, uint32_t *content, struct xworld_node **seed,
+                 struct xworld_node **leech)
 {
     *seed = xworld_add(w, rate, rate);
     *leech = xworld_add(w, rate, rate);
@@ -55,7 +56,9 @@ static void reader_gets_its_window_first(void **state)
     xworld_run(w, w->now + CORE_SECONDS(2), NULL, NULL);
     struct window x = {b, c, 2000, 32}; /* 512 KiB: 0.1 s of the link */
     core_time start = w->now;
-    assert_int_equal(xfer_reader_set(b->xfer, w->now, b->swarms[c], 1, x.first, x.count, w->now + CORE_MS(500), XWORLD_OUT(b)), 0);
+    assert_int_equal(xfer_reader_set(b->xfer, w->now, b->swarms[c], 1, x.first, x.count,
+                                     w->now + CORE_MS(500), XWORLD_OUT(b)),
+                     0);
     xworld_step(b);
     assert_true(xworld_run(w, start + CORE_SECONDS(5), window_here, &x));
     printf("  a window of 512 KiB in %.0f ms with a full queue before it\n", (double)(w->now - start) / 1000);
@@ -86,7 +89,8 @@ static void paused_swarm_fetches_for_readers_only(void **state)
     xfer_swarm_stats(b->xfer, w->now, b->swarms[c], &st);
     assert_int_equal(st.leaves_have, 10);
     for (uint32_t i = 0; i < XFER_READERS_MAX; i++)
-        assert_int_equal(xfer_reader_set(b->xfer, w->now, b->swarms[c], i, 0, 0, 0, XWORLD_OUT(b)), 0), xworld_step(b);
+        assert_int_equal(xfer_reader_set(b->xfer, w->now, b->swarms[c], i, 0, 0, 0, XWORLD_OUT(b)), 0),
+            xworld_step(b);
     assert_int_equal(xfer_reader_set(b->xfer, w->now, b->swarms[c], 1000, 0, 0, 0, XWORLD_OUT(b)), ERR_FULL);
     xworld_step(b);
     xfer_swarm_pause(b->xfer, w->now, b->swarms[c], false, XWORLD_OUT(b));
@@ -99,7 +103,8 @@ static void pack_with_a_selection(void **state)
 {
     (void)state;
     struct xworld *w = world_with(NULL);
-    struct xworld_node *a = xworld_add(w, 5 * MB, 5 * MB), *b = xworld_add(w, 5 * MB, 5 * MB), *d = xworld_add(w, 5 * MB, 5 * MB);
+    struct xworld_node *a = xworld_add(w, 5 * MB, 5 * MB), *b = xworld_add(w, 5 * MB, 5 * MB),
+                       *d = xworld_add(w, 5 * MB, 5 * MB);
     uint32_t c = xworld_pack(w, 1000, 4000);
     xworld_seed(a, c);
     uint8_t want[125] = {0};
@@ -198,7 +203,8 @@ static void both_open_the_same(void **state)
 {
     (void)state;
     struct xworld *w = world_with(NULL);
-    struct xworld_node *a = xworld_add(w, 5 * MB, 5 * MB), *b = xworld_add(w, 5 * MB, 5 * MB), *s = xworld_add(w, 5 * MB, 5 * MB);
+    struct xworld_node *a = xworld_add(w, 5 * MB, 5 * MB), *b = xworld_add(w, 5 * MB, 5 * MB),
+                       *s = xworld_add(w, 5 * MB, 5 * MB);
     uint32_t c = xworld_content(w, 10 * MB);
     /* Two leeches dial each other in the same instant, each opening the same content. */
     a->gives_peers = b->gives_peers = false;
@@ -218,7 +224,8 @@ static void both_open_the_same(void **state)
     xworld_seed(s, c);
     xworld_know(a, c, s);
     assert_true(xworld_run(w, w->now + CORE_SECONDS(20), xworld_all_complete, &c));
-    assert_true(w->payload_from[a->index] > MB); /* over the one channel, in the direction of the one that was dropped too */
+    assert_true(w->payload_from[a->index] >
+                MB); /* over the one channel, in the direction of the one that was dropped too */
     xworld_free(w);
 }
 
@@ -237,7 +244,8 @@ static void unknown_content_is_refused_and_nothing_said(void **state)
     uint32_t false_swarm = a->swarms[c];
     xfer_swarm_remove(a->xfer, w->now, false_swarm, XWORLD_OUT(a));
     xworld_step(a);
-    struct xfer_swarm_params p = {.complete = true, .id = w->contents[c].id, .ref = 1, .geometry = w->contents[c].geometry};
+    struct xfer_swarm_params p = {
+        .complete = true, .id = w->contents[c].id, .ref = 1, .geometry = w->contents[c].geometry};
     memcpy(p.provider_key, w->contents[c].provider_key, HASH_SIZE);
     p.id.root[0] ^= 1;
     a->swarms[c] = xfer_swarm_add(a->xfer, w->now, &p, XWORLD_OUT(a));
@@ -262,7 +270,8 @@ static void services(void **state)
     uint32_t s = xfer_session_dial(b->xfer, w->now, a->me.key, &a->addr, XWORLD_OUT(b));
     xworld_step(b);
     assert_int_not_equal(s, 0);
-    assert_int_equal(xfer_session_dial(b->xfer, w->now, a->me.key, &a->addr, XWORLD_OUT(b)), s); /* one per peer */
+    assert_int_equal(xfer_session_dial(b->xfer, w->now, a->me.key, &a->addr, XWORLD_OUT(b)),
+                     s); /* one per peer */
     xworld_step(b);
     assert_int_equal(xfer_ask_find(b->xfer, w->now, s, a->me.key, 41, XWORLD_OUT(b)), 0);
     xworld_step(b);
@@ -333,7 +342,8 @@ static int bare_send(struct bare *b)
 
 static void bare_hello(struct bare *b)
 {
-    message_write(&b->p, &(struct message){.type = MESSAGE_HELLO, .version = 1, .port = 1, .bytes = bytes_of("x", 1)});
+    message_write(
+        &b->p, &(struct message){.type = MESSAGE_HELLO, .version = 1, .port = 1, .bytes = bytes_of("x", 1)});
 }
 
 static uint32_t effects_of(const struct effects *e, enum effect_kind kind)
@@ -506,14 +516,18 @@ static void session_limits(void **state)
     uint8_t keys[6][32] = {{1}, {2}, {3}, {4}, {5}, {6}};
     assert_int_not_equal(xfer_session_accept(n->xfer, w->now, &global, keys[0], keys[0], &w->out), 0);
     assert_int_not_equal(xfer_session_accept(n->xfer, w->now, &global, keys[1], keys[0], &w->out), 0);
-    assert_int_equal(xfer_session_accept(n->xfer, w->now, &global, keys[2], keys[0], &w->out), 0);       /* per address */
-    assert_int_not_equal(xfer_session_accept(n->xfer, w->now, &home, keys[3], keys[0], &w->out), 0); /* not at home */
+    assert_int_equal(xfer_session_accept(n->xfer, w->now, &global, keys[2], keys[0], &w->out),
+                     0); /* per address */
+    assert_int_not_equal(xfer_session_accept(n->xfer, w->now, &home, keys[3], keys[0], &w->out),
+                         0); /* not at home */
     effects_reset(&w->out);
-    assert_int_equal(xfer_session_accept(n->xfer, w->now, &home, keys[4], keys[0], &w->out), 0); /* full: an idle one goes */
+    assert_int_equal(xfer_session_accept(n->xfer, w->now, &home, keys[4], keys[0], &w->out),
+                     0); /* full: an idle one goes */
     assert_int_equal(effects_of(&w->out, EFFECT_HANGUP), 1);
     xfer_session_closed(n->xfer, w->now, w->out.items[0].u.hangup.session, ERR_FULL, &w->out);
     assert_int_not_equal(xfer_session_accept(n->xfer, w->now, &home, keys[4], keys[0], &w->out), 0);
-    assert_int_equal(xfer_session_accept(n->xfer, w->now, &home, n->me.key, keys[0], &w->out), 0); /* ourselves */
+    assert_int_equal(xfer_session_accept(n->xfer, w->now, &home, n->me.key, keys[0], &w->out),
+                     0); /* ourselves */
     xfer_check(n->xfer);
     xworld_free(w);
 }

@@ -1,4 +1,5 @@
-/* Whole swarms in the deterministic world: one seed and one leech, many leeches, a flash crowd whose seed leaves, packs, partial wants, rates. */
+/* Whole swarms in the deterministic world: one seed and one leech, many leeches, a flash crowd whose seed
+ * leaves, packs, partial wants, rates. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -37,7 +38,8 @@ static void one_seed_one_leech(void **state)
         core_time start = w->now;
         assert_true(xworld_run(w, start + CORE_SECONDS(20), xworld_all_complete, &c));
         double s = (double)(w->now - start) / 1e6, bound = (double)sizes[i] / (10 * MB);
-        printf("  %9lu bytes in %.3f s (bound %.3f), wasted %lu\n", (unsigned long)sizes[i], s, bound, (unsigned long)wasted(b, c));
+        printf("  %9lu bytes in %.3f s (bound %.3f), wasted %lu\n", (unsigned long)sizes[i], s, bound,
+               (unsigned long)wasted(b, c));
         assert_int_equal(wasted(b, c), 0);
         assert_true(s < bound * 1.15 + 0.2);
         xworld_run(w, w->now + CORE_MINUTES(4), NULL, NULL);
@@ -50,7 +52,8 @@ static void one_seed_one_leech(void **state)
     }
 }
 
-/* Without a connection the first byte is there after three round trips: connect, handshake with open and request, payload. */
+/* Without a connection the first byte is there after three round trips: connect, handshake with open and
+ * request, payload. */
 static void first_byte(void **state)
 {
     (void)state;
@@ -88,10 +91,12 @@ static void many(uint32_t leeches, uint64_t size, uint64_t rate, double factor)
         waste += wasted(w->nodes[i], c);
     double s = (double)(w->now - start) / 1e6, f = (double)size / (double)rate;
     double us = (double)leeches * (double)size / ((double)rate * (leeches + 1)), bound = us > f ? us : f;
-    printf("  1 seed, %u leeches, %.0f MB at %.0f MB/s: %.2f s, fluid bound %.2f s (x %.2f), seed sent %.2f copies, wasted %.2f %%, "
+    printf("  1 seed, %u leeches, %.0f MB at %.0f MB/s: %.2f s, fluid bound %.2f s (x %.2f), seed sent %.2f "
+           "copies, wasted %.2f %%, "
            "control %.2f %%\n",
-           leeches, (double)size / 1e6, (double)rate / 1e6, s, bound, s / bound, (double)w->payload_from[0] / (double)size,
-           100.0 * (double)waste / (double)(size * leeches), 100.0 * (double)w->control_bytes / (double)w->payload_bytes);
+           leeches, (double)size / 1e6, (double)rate / 1e6, s, bound, s / bound,
+           (double)w->payload_from[0] / (double)size, 100.0 * (double)waste / (double)(size * leeches),
+           100.0 * (double)w->control_bytes / (double)w->payload_bytes);
     assert_true(done);
     assert_true(waste * 50 < size * leeches);
     assert_true(s < bound * factor);
@@ -146,8 +151,9 @@ static void seed_leaves(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_seed_one_leech),    cmocka_unit_test(first_byte),  cmocka_unit_test(one_seed_four_leeches),
-        cmocka_unit_test(one_seed_ten_leeches), cmocka_unit_test(seed_leaves),
+        cmocka_unit_test(one_seed_one_leech),    cmocka_unit_test(first_byte),
+        cmocka_unit_test(one_seed_four_leeches), cmocka_unit_test(one_seed_ten_leeches),
+        cmocka_unit_test(seed_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
