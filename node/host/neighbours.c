@@ -295,8 +295,12 @@ static int family_open(struct neighbours *n, struct family *f)
         uv_ip6_addr(GROUP_6, NEIGHBOURS_PORT, (struct sockaddr_in6 *)&f->group);
     else
         uv_ip4_addr(GROUP_4, NEIGHBOURS_PORT, (struct sockaddr_in *)&f->group);
-    /* Bound to the group and not to the unspecified address: what is sent to this port otherwise never arrives here. */
-    rc = uv_udp_bind(&f->socket, (struct sockaddr *)&f->group, UV_UDP_REUSEADDR | (f->v6 ? UV_UDP_IPV6ONLY : 0));
+    /* Bound to the group, so that what is sent to this port otherwise never arrives here. IPv6 cannot: a link-local group is bound for one
+     * interface only; what arrives by unicast there is an announcement like any other. */
+    struct sockaddr_storage bound = f->group;
+    if (f->v6)
+        ((struct sockaddr_in6 *)&bound)->sin6_addr = in6addr_any;
+    rc = uv_udp_bind(&f->socket, (struct sockaddr *)&bound, UV_UDP_REUSEADDR | (f->v6 ? UV_UDP_IPV6ONLY : 0));
     if (rc == 0)
         rc = uv_udp_set_multicast_ttl(&f->socket, 1);
     if (rc == 0)

@@ -318,6 +318,31 @@ static void nothing_to_announce_starts_nothing(void **state)
     host_core_stop(&a.core);
 }
 
+/* A link-local group cannot be bound on Linux without an interface; the family must open all the same. Loopback has no IPv6 multicast route, so
+ * nothing is sent here. */
+static void ipv6_takes_part_alone(void **state)
+{
+    struct net_addr none = {{0}, 0}, v6 = {.ip = {[15] = 1}, .port = 7001};
+    uv_udp_t probe;
+    struct sockaddr_in6 any;
+    (void)state;
+    party_init(&a, 1);
+    host_core_init(&a.core, &loop);
+    a.core.me = &a.me;
+    a.core.network = &a.network;
+    a.core.crypto = &core_crypto_real;
+    uv_ip6_addr("::1", 0, &any);
+    uv_udp_init(&loop, &probe);
+    bool possible = uv_udp_bind(&probe, (struct sockaddr *)&any, 0) == 0;
+    uv_close((uv_handle_t *)&probe, NULL);
+    uv_run(&loop, UV_RUN_NOWAIT);
+    struct neighbours *n = neighbours_new(&a.core, &none, &v6);
+    if (possible)
+        assert_non_null(n);
+    neighbours_close(n);
+    host_core_stop(&a.core);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +352,7 @@ int main(void)
         cmocka_unit_test(two_announcements_share_no_tag),
         cmocka_unit_test_setup_teardown(nodes_of_one_machine_find_each_other_and_no_stranger, loopback_setup, loopback_teardown),
         cmocka_unit_test_setup_teardown(a_flood_is_limited_and_a_replay_gives_no_second_hint, loopback_setup, loopback_teardown),
+        cmocka_unit_test_setup_teardown(ipv6_takes_part_alone, loopback_setup, loopback_teardown),
         cmocka_unit_test_setup_teardown(nothing_to_announce_starts_nothing, loopback_setup, loopback_teardown),
     };
     log_setup(LOG_DEBUG, NULL);
