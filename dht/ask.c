@@ -12,7 +12,7 @@ size_t dht_find_padding(const struct dht_node *n, enum dht_type type)
     bool both = n->tables[DHT_V4] && n->tables[DHT_V6];
     if (type == DHT_FIND && !both) {
         enum dht_family family = n->tables[DHT_V4] ? DHT_V4 : DHT_V6;
-        reply = DATAGRAM_OVERHEAD + DHT_REPLY_HEAD + (size_t)n->config->k * DHT_NODE_WIRE(family);
+        reply = DATAGRAM_OVERHEAD + DHT_REPLY_HEAD + 8 + (size_t)n->config->k * DHT_NODE_WIRE(family);
         reply = reply > DATAGRAM_MAX ? DATAGRAM_MAX : reply;
     }
     return (reply + 2) / 3 - DATAGRAM_OVERHEAD;

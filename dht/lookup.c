@@ -219,17 +219,11 @@ void dht_lookup_mark_answered(struct dht_lookup *l, struct dht_candidate *c)
         teller->told_good++;
 }
 
-void dht_lookup_mark_slow(struct dht_lookup *l, struct dht_candidate *c)
+/* An entry that does not answer speaks against its teller, already at the soft time-out: waiting longer would let a liar point us at
+ * a dozen victims meanwhile. */
+static void blame(struct dht_lookup *l, uint16_t teller_id)
 {
-    (void)l;
-    if (c->state == DHT_ASKED)
-        c->state = DHT_SLOW;
-}
-
-void dht_lookup_mark_failed(struct dht_lookup *l, struct dht_candidate *c)
-{
-    c->state = DHT_FAILED;
-    struct dht_candidate *teller = by_id(l, c->teller);
+    struct dht_candidate *teller = by_id(l, teller_id);
     if (!teller || teller->told_good)
         return;
     if (teller->told_dead < UINT8_MAX)
@@ -240,6 +234,22 @@ void dht_lookup_mark_failed(struct dht_lookup *l, struct dht_candidate *c)
     for (uint32_t i = l->count; i-- > 0;)
         if (l->candidates[i].teller == liar && l->candidates[i].state == DHT_NEW)
             candidate_remove(l, i);
+}
+
+void dht_lookup_mark_slow(struct dht_lookup *l, struct dht_candidate *c)
+{
+    if (c->state != DHT_ASKED)
+        return;
+    c->state = DHT_SLOW;
+    blame(l, c->teller);
+}
+
+void dht_lookup_mark_failed(struct dht_lookup *l, struct dht_candidate *c)
+{
+    bool blamed = c->state == DHT_SLOW;
+    c->state = DHT_FAILED;
+    if (!blamed)
+        blame(l, c->teller);
 }
 
 struct dht_candidate *dht_lookup_holder(struct dht_lookup *l, uint32_t i)

@@ -93,7 +93,8 @@ static void carry_datagram(struct world *w, uint32_t i, const struct effect *x)
     n->sent_bytes += size;
     w->datagrams++;
     uint32_t to = receiver_of(w, &x->u.datagram.to);
-    if (to == UINT32_MAX || mix(w->seed ^ 7, w->datagrams) % 1000 < w->loss_permille || (w->tap && !w->tap(w, i, to, data, &size))) {
+    bool passed = !w->tap || w->tap(w, i, to, data, &size);
+    if (!passed || to == UINT32_MAX || mix(w->seed ^ 7, w->datagrams) % 1000 < w->loss_permille) {
         w->lost++;
         return;
     }

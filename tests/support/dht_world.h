@@ -25,7 +25,8 @@ struct world_notice {
 };
 
 struct world;
-/* What a hostile or curious test does with a datagram on its way: false = it is lost. May change it (size <= DATAGRAM_MAX). */
+/* What a hostile or curious test does with a datagram on its way: false = it is lost. May change it (size <= DATAGRAM_MAX).
+ * to: UINT32_MAX when nobody has that address. */
 typedef bool (*world_tap)(struct world *w, uint32_t from, uint32_t to, uint8_t *data, size_t *size);
 
 struct world {
