@@ -98,7 +98,7 @@ void link_problem(char *out, size_t cap, const char *text, int code, size_t wher
                  id + CONTENT_ID_TEXT_SIZE);
     else if (code == ERR_CHECKSUM)
         snprintf(out, cap, "the link is wrong somewhere after character %zu: the checksum of a source in it does not match; copy it again, whole", where);
-    else if (id == 0 && id_size < 20)
+    else if (id == 0 && (id_size < 20 || memchr(text, ':', id_size < 12 ? id_size : 12)))
         snprintf(out, cap, "\"%.40s\" is not a link: a link begins with shoal: and an id of %d characters", text, CONTENT_ID_TEXT_SIZE);
     else if (where < id + CONTENT_ID_TEXT_SIZE && where == id + id_size)
         snprintf(out, cap, "characters are missing: the id in the link ends after %zu of %d; copy the link again, whole", id_size,
