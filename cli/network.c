@@ -36,8 +36,9 @@ static void show_invite(const json_t *answer)
     putchar('\n');
     if (cli_colour(STDOUT_FILENO) && cli_utf8() && qr_draw(stdout, invite, width))
         putchar('\n');
-    printf("Whoever has this line can join this network%s: `shoal join INVITE`.\n",
-           json_is_true(json_object_get(answer, "private")) ? ", which is private. It cannot be unsent; `shoal network rotate` makes it worthless" : "");
+    printf("Whoever has this line can join this network with `shoal join INVITE`.\n");
+    if (json_is_true(json_object_get(answer, "private")))
+        printf("The network is private: an invite cannot be unsent; `shoal network rotate` makes all earlier ones worthless.\n");
 }
 
 int cmd_invite(struct cli *cli)

@@ -85,7 +85,7 @@ static void greet(struct app *app, bool again)
     if (app->home.made && !again) {
         print_invite(app);
         printf("\nThis is the first run: a key was made, and it is your node's identity from now on.\n"
-               "  others join you        shoal join INVITE       (the invite above; `shoal invite` shows it again, with a QR code)\n"
+               "  others join you        shoal join INVITE       (the one above; `shoal invite` repeats it)\n"
                "  you join others        shoal join THEIR-INVITE\n"
                "  share something        shoal share PATH\n"
                "  fetch something        shoal get LINK\n"
