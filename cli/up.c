@@ -104,24 +104,17 @@ struct live {
 };
 static struct live live; /* one node, one terminal */
 
-static bool count_share(void *context, const struct store_share *share)
-{
-    (void)share;
-    ++*(uint64_t *)context;
-    return true;
-}
-
 static void draw_live(uv_timer_t *timer)
 {
     struct app *app = live.app;
     struct dht_status dht;
     struct xfer_totals totals;
     char down[FORMAT_MAX], up[FORMAT_MAX], line[512], fitted[1024];
-    uint64_t shares = 0;
+    uint64_t shares = 0, troubled = 0;
     (void)timer;
     dht_status(app->core.dht, &dht);
     xfer_totals(app->core.xfer, host_now(&app->core), &totals);
-    store_shares(app->store, count_share, &shares);
+    store_share_count(app->store, &shares, &troubled);
     bool utf8 = cli_utf8();
     snprintf(line, sizeof line, "%" PRIu32 " peers, %" PRIu32 " connected, %s %s, %s %s, %" PRIu64 " shared", dht.contacts_live, totals.sessions,
              utf8 ? "\xe2\x86\x93" : "down", format_rate(down, totals.rate_down), utf8 ? "\xe2\x86\x91" : "up", format_rate(up, totals.rate_up), shares);

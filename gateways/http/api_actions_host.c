@@ -13,7 +13,7 @@ static json_t *number(uint64_t n)
 struct share_page {
     struct gateways *g;
     json_t *array;
-    int64_t from, next; /* rows */
+    int64_t next; /* row */
     uint32_t limit;
 };
 
@@ -39,8 +39,6 @@ static json_t *share_json(struct gateways *g, const struct store_share *s)
 static bool add_share(void *context, const struct store_share *s)
 {
     struct share_page *p = context;
-    if (s->row < p->from)
-        return true;
     if (json_array_size(p->array) < p->limit) {
         json_array_append_new(p->array, share_json(p->g, s));
         return true;
@@ -55,9 +53,8 @@ void api_shares_get(struct api_request *r)
     uint64_t from;
     if (!api_page(r, &from, &p.limit))
         return;
-    p.from = (int64_t)from;
     p.array = json_array();
-    int code = store_shares(r->g->app->store, add_share, &p);
+    int code = store_shares_from(r->g->app->store, (int64_t)from, add_share, &p);
     if (code != 0) {
         json_decref(p.array);
         api_error(r->x, code, "cannot read the list of shares: %s", err_text(code));

@@ -128,18 +128,6 @@ static json_t *totals_json(const struct xfer_totals *t, const struct streams_tot
                      "refused", number(s->refused), "handshakes_failed", number(s->handshake_failed + s->handshake_timeout));
 }
 
-struct count {
-    uint64_t shares, wrong;
-};
-
-static bool count_share(void *context, const struct store_share *share)
-{
-    struct count *c = context;
-    c->shares++;
-    c->wrong += share->state != CONTENT_OK;
-    return true;
-}
-
 static json_t *clock_json(struct app *app)
 {
     int64_t off = app->clock_median_ms ? (int64_t)(host_unix_ms() - app->clock_median_ms) / 1000 : 0;
@@ -153,12 +141,12 @@ void api_status_get(struct api_request *r)
     struct dht_status dht;
     struct xfer_totals totals;
     struct streams_totals streams;
-    struct count count = {0};
+    uint64_t shares = 0, troubled = 0;
     char network[2 * NETWORK_ID_SIZE + 1];
     dht_status(app->core.dht, &dht);
     xfer_totals(app->core.xfer, now, &totals);
     streams_totals(app->streams, &streams);
-    store_shares(app->store, count_share, &count);
+    store_share_count(app->store, &shares, &troubled);
     api_usage_refresh(r->g);
     hex_encode(network, app->network.id, NETWORK_ID_SIZE);
 
@@ -177,8 +165,8 @@ void api_status_get(struct api_request *r)
     json_object_set_new(o, "peers", number(dht.contacts_live));
     json_object_set_new(o, "sessions", number(totals.sessions));
     json_object_set_new(o, "swarms", number(totals.swarms));
-    json_object_set_new(o, "shares", number(count.shares));
-    json_object_set_new(o, "shares_in_trouble", number(count.wrong));
+    json_object_set_new(o, "shares", number(shares));
+    json_object_set_new(o, "shares_in_trouble", number(troubled));
     json_object_set_new(o, "rates", json_pack("{s:o, s:o, s:o, s:o}", "down", number(totals.rate_down), "up", number(totals.rate_up),
                                               "down_cap", number(app->config.download_rate), "up_cap", number(app->config.upload_rate)));
     json_object_set_new(o, "totals", totals_json(&totals, &streams, app->bans));

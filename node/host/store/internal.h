@@ -58,6 +58,8 @@
     X(SHARES, "SELECT " S " FROM share WHERE ready = 1 ORDER BY row")                                                  \
     X(SHARE_OF, "SELECT " S " FROM share WHERE row IN (SELECT share FROM owner WHERE content = ?1) AND ready = 1 "     \
                 "ORDER BY row")                                                                                        \
+    X(SHARES_FROM, "SELECT " S " FROM share WHERE ready = 1 AND row >= ?1 ORDER BY row")                               \
+    X(SHARE_COUNT, "SELECT count(*), coalesce(sum(state <> 0), 0) FROM share WHERE ready = 1")                         \
     X(SHARES_UNREADY, "DELETE FROM share WHERE ready = 0 AND added_s < ?1")                                            \
     X(FETCH_PUT, "INSERT INTO fetch (target, root, size, kind, state) VALUES (?1, ?2, ?3, ?4, ?5) "                    \
                  "ON CONFLICT (target) DO UPDATE SET root = ?2, size = ?3, kind = ?4, state = ?5")                     \

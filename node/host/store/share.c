@@ -201,6 +201,32 @@ int store_shares(struct store *s, bool (*each)(void *context, const struct store
     return q ? shares_each(s, q, each, context) : status;
 }
 
+int store_shares_from(struct store *s, int64_t row, bool (*each)(void *context, const struct store_share *share), void *context)
+{
+    int status;
+    sqlite3_stmt *q = store_statement(s, SQL_SHARES_FROM, &status);
+    if (q == NULL)
+        return status;
+    sqlite3_bind_int64(q, 1, row);
+    return shares_each(s, q, each, context);
+}
+
+int store_share_count(struct store *s, uint64_t *count, uint64_t *troubled)
+{
+    int status;
+    sqlite3_stmt *q = store_statement(s, SQL_SHARE_COUNT, &status);
+    if (q == NULL)
+        return status;
+    int rc = sqlite3_step(q);
+    status = store_error(s, rc);
+    if (rc == SQLITE_ROW) {
+        *count = (uint64_t)sqlite3_column_int64(q, 0);
+        *troubled = (uint64_t)sqlite3_column_int64(q, 1);
+    }
+    sqlite3_reset(q);
+    return status;
+}
+
 int store_shares_of(struct store *s, int64_t content,
                     bool (*each)(void *context, const struct store_share *share), void *context)
 {

@@ -82,6 +82,9 @@ int store_share_remove(struct store *s, int64_t row);
 int store_share_by_path(struct store *s, const char *path, struct store_share *out);
 int store_share_by_id(struct store *s, const struct content_id *id, struct store_share *out);
 int store_shares(struct store *s, bool (*each)(void *context, const struct store_share *share), void *context);
+/* Those with this row or a later one, in order of row: for pages, which cost the same wherever they begin. */
+int store_shares_from(struct store *s, int64_t row, bool (*each)(void *context, const struct store_share *share), void *context);
+int store_share_count(struct store *s, uint64_t *count, uint64_t *troubled); /* troubled: changed or missing */
 
 /* Fetches that are under way, so that they resume after a crash. `state` is the fetch module's own bytes. */
 int store_fetch_put(struct store *s, const char *target, const struct content_id *id, struct bytes state);
