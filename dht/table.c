@@ -25,7 +25,7 @@ static const uint8_t large_caps[4] = {128, 64, 32, 16};
 uint16_t dht_table_slots(const struct dht_config *config)
 {
     /* k log2(N / k) and a tail: 225 for k = 16 at 100,000 nodes, 150 for k = 8 at a million. */
-    uint32_t slots = config->k <= 8 ? config->k * 20u : config->k * 15u;
+    uint32_t slots = config->k <= 8 ? config->k * 20u : config->k * 14u + 4u;
     for (unsigned b = 0; config->first_buckets_large && b < 4; b++)
         slots += large_caps[b] > config->k ? (uint32_t)large_caps[b] - config->k : 0u;
     return (uint16_t)slots;
