@@ -1,4 +1,5 @@
-/* The command `shoal`: a table of commands, each in a file with its kin; options parsed by the table; one way to say errors. */
+/* The command `shoal`: a table of commands, each in a file with its kin; options parsed by the table; one way
+ * to say errors. */
 #ifndef SHOAL_CLI_H
 #define SHOAL_CLI_H
 #include <stdarg.h>
@@ -9,13 +10,13 @@
 
 enum cli_exit {
     EXIT_FINE = 0,
-    EXIT_FAILED = 1,      /* it did not work; standard error says why */
-    EXIT_USAGE = 2,       /* the command line itself is wrong */
-    EXIT_NO_NODE = 3,     /* no node runs in this home, and the command needs one */
-    EXIT_NOT_FOUND = 4,   /* not found, or nobody who has it could be reached */
-    EXIT_BAD_TEXT = 5,    /* a link, id or invite is wrong */
-    EXIT_IN_USE = 6,      /* a port, a home or a name is taken */
-    EXIT_NO_SPACE = 7,    /* the disk or the quota is full */
+    EXIT_FAILED = 1,    /* it did not work; standard error says why */
+    EXIT_USAGE = 2,     /* the command line itself is wrong */
+    EXIT_NO_NODE = 3,   /* no node runs in this home, and the command needs one */
+    EXIT_NOT_FOUND = 4, /* not found, or nobody who has it could be reached */
+    EXIT_BAD_TEXT = 5,  /* a link, id or invite is wrong */
+    EXIT_IN_USE = 6,    /* a port, a home or a name is taken */
+    EXIT_NO_SPACE = 7,  /* the disk or the quota is full */
     EXIT_INTERRUPTED = 130
 };
 
@@ -23,21 +24,21 @@ enum cli_exit {
 #define CLI_VALUES_MAX  256 /* options of one command line */
 
 struct option_spec {
-    const char *name;      /* "output"; NULL ends the table */
-    char letter;           /* 'o', 0 = none */
-    const char *argument;  /* "PATH"; NULL: a flag */
+    const char *name;     /* "output"; NULL ends the table */
+    char letter;          /* 'o', 0 = none */
+    const char *argument; /* "PATH"; NULL: a flag */
     const char *help;
 };
 
 struct cli;
 struct command {
-    const char *name;      /* "share", "network rotate" */
-    const char *arguments; /* "PATH..." for the usage line; "" = none */
+    const char *name;                 /* "share", "network rotate" */
+    const char *arguments;            /* "PATH..." for the usage line; "" = none */
     int arguments_min, arguments_max; /* -1: any number */
-    const char *summary;   /* for the list of commands */
-    const char *about;     /* paragraphs for --help */
-    const char *examples;  /* lines, may be NULL */
-    bool json;             /* takes --json */
+    const char *summary;              /* for the list of commands */
+    const char *about;                /* paragraphs for --help */
+    const char *examples;             /* lines, may be NULL */
+    bool json;                        /* takes --json */
     struct option_spec options[CLI_OPTIONS_MAX];
     int (*run)(struct cli *cli);
 };
@@ -47,12 +48,12 @@ extern const struct option_spec cli_global_options[]; /* --home, --json, --help,
 
 struct cli_value {
     const struct option_spec *option;
-    const char *text;      /* NULL for a flag */
+    const char *text; /* NULL for a flag */
 };
 
 struct cli {
     const struct command *command;
-    char home[4096];       /* absolute */
+    char home[4096]; /* absolute */
     bool json;
     const char **arguments; /* in argv */
     int argument_count;
@@ -61,10 +62,11 @@ struct cli {
 };
 
 /* ---- options.c ---- */
-/* Parses what follows the program's name. 0: *cli is ready to run. Otherwise an exit code + 1000 to exit with at once (help was printed: 1000). */
+/* Parses what follows the program's name. 0: *cli is ready to run. Otherwise an exit code + 1000 to exit with
+ * at once (help was printed: 1000). */
 #define CLI_EXIT_NOW 1000
 int cli_parse(struct cli *cli, int argc, char **argv);
-const char *cli_option(const struct cli *cli, const char *name);  /* the last value; NULL when not given */
+const char *cli_option(const struct cli *cli, const char *name); /* the last value; NULL when not given */
 bool cli_flag(const struct cli *cli, const char *name);
 /* Fills `out` with every value of a repeated option, in order; returns how many. */
 int cli_option_all(const struct cli *cli, const char *name, const char **out, int max);
@@ -81,13 +83,14 @@ int cmd_version(struct cli *cli);
 /* ---- say.c ---- */
 /* "shoal: sentence" on standard error. */
 void cli_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
-void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2))); /* the same without colour, for hints */
-int cli_exit_of(int code);      /* enum shoal_error to an exit code */
-int cli_code_of_name(const char *name); /* "ERR_NOT_FOUND" to the code; ERR_IO when unknown */
-void cli_print_json(const json_t *value); /* to standard output, indented, with a newline */
-bool cli_colour(int fd);        /* a terminal that takes colours (NO_COLOR, TERM=dumb say no) */
-bool cli_utf8(void);            /* the locale's characters are UTF-8 */
-extern volatile int cli_interrupted; /* set by SIGINT, SIGTERM and SIGHUP in commands that wait */
+void cli_note(const char *format, ...)
+    __attribute__((format(printf, 1, 2))); /* the same without colour, for hints */
+int cli_exit_of(int code);                 /* enum shoal_error to an exit code */
+int cli_code_of_name(const char *name);    /* "ERR_NOT_FOUND" to the code; ERR_IO when unknown */
+void cli_print_json(const json_t *value);  /* to standard output, indented, with a newline */
+bool cli_colour(int fd);                   /* a terminal that takes colours (NO_COLOR, TERM=dumb say no) */
+bool cli_utf8(void);                       /* the locale's characters are UTF-8 */
+extern volatile int cli_interrupted;       /* set by SIGINT, SIGTERM and SIGHUP in commands that wait */
 void cli_catch_signals(void);
 
 /* ---- commands ---- */

@@ -12,8 +12,8 @@
 #include "gateways/http/api_host.h"
 #include "gateways/http/http_write.h"
 
-#define ANSWER_MAX   (256u << 20) /* pages are small; this is for our own bugs */
-#define IO_TIMEOUT_MS 60000       /* the longest wait an answer may take: api jobs wait at most 30 s */
+#define ANSWER_MAX    (256u << 20) /* pages are small; this is for our own bugs */
+#define IO_TIMEOUT_MS 60000        /* the longest wait an answer may take: api jobs wait at most 30 s */
 
 static int fail(struct client *c, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
 static int fail(struct client *c, int code, const char *format, ...)
@@ -65,7 +65,8 @@ static int wait_io(struct client *c, short events)
     if (n > 0)
         return 0;
     if (n < 0 && errno == EINTR)
-        return cli_interrupted ? fail(c, ERR_CANCELLED, "interrupted") : 0; /* a resized window: the caller tries again */
+        return cli_interrupted ? fail(c, ERR_CANCELLED, "interrupted")
+                               : 0; /* a resized window: the caller tries again */
     return fail(c, ERR_TIMEOUT, "the node does not answer; its log may say why");
 }
 
@@ -111,7 +112,7 @@ static int send_request(struct client *c, const char *method, const char *target
 
 struct answer {
     struct http_head head;
-    uint8_t *bytes;  /* head, then what followed it */
+    uint8_t *bytes; /* head, then what followed it */
     size_t size, cap;
     char *body;
     size_t body_size, body_cap;
@@ -143,7 +144,8 @@ static int receive(struct client *c, struct answer *a)
 static int add_body(struct client *c, struct answer *a, struct bytes piece)
 {
     if (a->body_size + piece.size + 1 > a->body_cap) {
-        size_t cap = a->body_cap * 2 > a->body_size + piece.size + 1 ? a->body_cap * 2 : a->body_size + piece.size + 1;
+        size_t cap =
+            a->body_cap * 2 > a->body_size + piece.size + 1 ? a->body_cap * 2 : a->body_size + piece.size + 1;
         char *grown = realloc(a->body, cap);
         if (!grown)
             return fail(c, ERR_NO_MEMORY, "out of memory");
@@ -196,7 +198,8 @@ static int receive_answer(struct client *c, struct answer *a)
 static int take_error(struct client *c, const struct answer *a, const json_t *answer)
 {
     const json_t *error = json_object_get(answer, "error");
-    const char *code = json_string_value(json_object_get(error, "code")), *message = json_string_value(json_object_get(error, "message"));
+    const char *code = json_string_value(json_object_get(error, "code")),
+               *message = json_string_value(json_object_get(error, "message"));
     if (!code || !message)
         return fail(c, ERR_IO, "the node answered with status %u", a->head.status);
     return fail(c, cli_code_of_name(code), "%s", message);
@@ -224,8 +227,10 @@ int client_call(struct client *c, const char *method, const char *target, json_t
         r = take_error(c, &a, answer);
     else if (r == 0 && !json_is_object(answer))
         r = fail(c, ERR_MALFORMED, "the node's answer is not what was expected");
-    if (r == ERR_CLOSED || r == ERR_MALFORMED || r == ERR_CANCELLED || r == ERR_TIMEOUT || (r == 0 && !a.head.keep_alive)) {
-        /* An answer may still be on its way: this connection cannot be used again. A refusal (status 4xx) leaves it as it was. */
+    if (r == ERR_CLOSED || r == ERR_MALFORMED || r == ERR_CANCELLED || r == ERR_TIMEOUT ||
+        (r == 0 && !a.head.keep_alive)) {
+        /* An answer may still be on its way: this connection cannot be used again. A refusal (status 4xx)
+         * leaves it as it was. */
         if (a.head.status < 400 || !a.head.keep_alive) {
             close(c->fd);
             c->fd = -1;

@@ -43,7 +43,8 @@ char *format_duration(char *out, uint64_t seconds)
     if (seconds >= 48 * 3600)
         snprintf(out, FORMAT_MAX, "%llu days", (unsigned long long)(seconds / 86400));
     else if (seconds >= 3600)
-        snprintf(out, FORMAT_MAX, "%u:%02u:%02u", (unsigned)(seconds / 3600), (unsigned)(seconds / 60 % 60), (unsigned)(seconds % 60));
+        snprintf(out, FORMAT_MAX, "%u:%02u:%02u", (unsigned)(seconds / 3600), (unsigned)(seconds / 60 % 60),
+                 (unsigned)(seconds % 60));
     else
         snprintf(out, FORMAT_MAX, "%u:%02u", (unsigned)(seconds / 60), (unsigned)(seconds % 60));
     return out;
@@ -65,7 +66,8 @@ char *format_age(char *out, uint64_t seconds)
 /* Characters that reorder or hide what is shown around them: a name must not be able to lie about itself. */
 static bool deceives(wchar_t c)
 {
-    return (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) || c == 0xfeff;
+    return (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) ||
+           c == 0xfeff;
 }
 
 struct glyph {

@@ -7,7 +7,8 @@
 
 #define FORMAT_MAX 32
 
-/* "999 B", "1.5 kB", "34 MB": powers of 1000, two figures at least. `out` has FORMAT_MAX bytes; all return out. */
+/* "999 B", "1.5 kB", "34 MB": powers of 1000, two figures at least. `out` has FORMAT_MAX bytes; all return
+ * out. */
 char *format_bytes(char *out, uint64_t bytes);
 char *format_rate(char *out, uint64_t bytes_per_second); /* "34 MB/s" */
 char *format_count(char *out, uint64_t n);               /* "12,345" */
@@ -16,7 +17,7 @@ char *format_age(char *out, uint64_t seconds);           /* "42 s", "5 min", "3 
 
 /* Columns that text takes on a terminal; unprintable characters count as one (they are shown as '?'). */
 int text_width(const char *text);
-/* Copies text for a terminal: control, bidirectional and invalid characters become '?', and what is longer than `width` columns is cut in the middle, with
- * "…" (or "..." without UTF-8). Returns out. */
+/* Copies text for a terminal: control, bidirectional and invalid characters become '?', and what is longer
+ * than `width` columns is cut in the middle, with "…" (or "..." without UTF-8). Returns out. */
 char *text_fit(char *out, size_t cap, const char *text, int width, bool utf8);
 #endif

@@ -12,7 +12,8 @@
 
 #define TRIES 3 /* the node that worked for us may be one of another command and end with it */
 
-/* A link on the command line, checked here so that the user hears at once where it is wrong. 0 or an exit code. */
+/* A link on the command line, checked here so that the user hears at once where it is wrong. 0 or an exit
+ * code. */
 int cli_link(const char *text, struct link *out)
 {
     char problem[512];
@@ -25,7 +26,8 @@ int cli_link(const char *text, struct link *out)
     return EXIT_BAD_TEXT;
 }
 
-/* Where it goes: without -o, the current directory (the node puts the link's name below it). "dir/" is made when it is missing. */
+/* Where it goes: without -o, the current directory (the node puts the link's name below it). "dir/" is made
+ * when it is missing. */
 static int output_path(const char *given, char out[4096])
 {
     struct stat st;
@@ -75,8 +77,8 @@ static int report(const struct cli *cli, const json_t *job)
     if (cli->json)
         return problems ? EXIT_FAILED : EXIT_FINE;
     if (isatty(STDOUT_FILENO))
-        printf("%s: %s in %s, %s\n", json_text(job, "target"), format_bytes(a, bytes), format_duration(b, (ms + 500) / 1000),
-               format_rate(c, ms ? bytes * 1000 / ms : bytes));
+        printf("%s: %s in %s, %s\n", json_text(job, "target"), format_bytes(a, bytes),
+               format_duration(b, (ms + 500) / 1000), format_rate(c, ms ? bytes * 1000 / ms : bytes));
     else
         printf("%s\n", json_text(job, "target"));
     return problems ? EXIT_FAILED : EXIT_FINE;
@@ -85,7 +87,10 @@ static int report(const struct cli *cli, const json_t *job)
 static int fetch_once(struct cli *cli, const struct link *link, const char *output, int *code)
 {
     struct client c;
-    struct job_wait w = {.client = &c, .name = *link->name ? link->name : "looking", .show_peers = true, .quiet = cli_flag(cli, "quiet")};
+    struct job_wait w = {.client = &c,
+                         .name = *link->name ? link->name : "looking",
+                         .show_peers = true,
+                         .quiet = cli_flag(cli, "quiet")};
     json_t *job = NULL;
     int exit = EXIT_FAILED;
     *code = client_open_or_start(&c, cli->home, false);
@@ -115,7 +120,8 @@ int cmd_get(struct cli *cli)
     for (int i = 0; i < TRIES && code == ERR_CLOSED; i++)
         exit = fetch_once(cli, &link, output, &code);
     if (code == ERR_CLOSED)
-        cli_error("the node ended while it was fetching; what has arrived is kept: the same command goes on from there");
+        cli_error("the node ended while it was fetching; what has arrived is kept: the same command goes on "
+                  "from there");
     if (code == ERR_CANCELLED) {
         cli_note("stopped; what has arrived is kept: the same command goes on from there");
         return EXIT_INTERRUPTED;

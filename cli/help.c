@@ -41,8 +41,8 @@ static void print_wrapped(const char *text, int indent, int at)
 static void print_option(const struct option_spec *o)
 {
     char label[64];
-    snprintf(label, sizeof label, "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ', o->letter ? "," : " ", o->name,
-             o->argument ? " " : "", o->argument ? o->argument : "");
+    snprintf(label, sizeof label, "%c%c%s --%s%s%s", o->letter ? '-' : ' ', o->letter ? o->letter : ' ',
+             o->letter ? "," : " ", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
     int at = printf("  %-30s", label);
     if (at > 32)
         at = printf("\n%*s", 32, "") - 1;
@@ -51,8 +51,8 @@ static void print_option(const struct option_spec *o)
 
 void cli_help_command(const struct command *c)
 {
-    printf("%sshoal %s%s%s%s%s\n%s\n\n%s\n", bold(), c->name, plain(), *c->arguments ? " " : "", c->arguments, c->options[0].name ? " [OPTION...]" : "",
-           c->summary, c->about);
+    printf("%sshoal %s%s%s%s%s\n%s\n\n%s\n", bold(), c->name, plain(), *c->arguments ? " " : "", c->arguments,
+           c->options[0].name ? " [OPTION...]" : "", c->summary, c->about);
     if (c->examples) {
         printf("\n%sExamples%s\n", bold(), plain());
         for (const char *line = c->examples; *line;) {
@@ -73,20 +73,22 @@ void cli_help(void)
 {
     printf("%sshoal%s: share and fetch files between machines, without a server\n\n", bold(), plain());
     for (size_t i = 0; i < cli_command_count; i++) {
-        int at = printf("  %s%-16s%s", bold(), cli_commands[i].name, plain()) - (int)strlen(bold()) - (int)strlen(plain());
+        int at = printf("  %s%-16s%s", bold(), cli_commands[i].name, plain()) - (int)strlen(bold()) -
+                 (int)strlen(plain());
         print_wrapped(cli_commands[i].summary, 18, at);
     }
     printf("\n%sOptions of every command%s\n", bold(), plain());
     for (const struct option_spec *o = cli_global_options; o->name; o++)
         print_option(o);
-    printf("\n%sTo begin%s\n"
-           "  shoal up                     run a node; it prints an invite\n"
-           "  shoal join INVITE            on another machine, then `shoal up` there\n"
-           "  shoal share PATH             prints a link\n"
-           "  shoal get LINK               on any machine of the network\n\n"
-           "`shoal COMMAND --help` says more. Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no node running,\n"
-           "4 not found or nobody has it, 5 a link or invite is wrong, 6 in use, 7 no space, 130 interrupted.\n",
-           bold(), plain());
+    printf(
+        "\n%sTo begin%s\n"
+        "  shoal up                     run a node; it prints an invite\n"
+        "  shoal join INVITE            on another machine, then `shoal up` there\n"
+        "  shoal share PATH             prints a link\n"
+        "  shoal get LINK               on any machine of the network\n\n"
+        "`shoal COMMAND --help` says more. Exit codes: 0 fine, 1 failed, 2 wrong usage, 3 no node running,\n"
+        "4 not found or nobody has it, 5 a link or invite is wrong, 6 in use, 7 no space, 130 interrupted.\n",
+        bold(), plain());
 }
 
 int cmd_help(struct cli *cli)
@@ -96,7 +98,8 @@ int cmd_help(struct cli *cli)
         cli_help();
         return EXIT_FINE;
     }
-    const struct command *c = cli_command_find(cli->arguments[0], cli->argument_count > 1 ? cli->arguments[1] : NULL, &words);
+    const struct command *c =
+        cli_command_find(cli->arguments[0], cli->argument_count > 1 ? cli->arguments[1] : NULL, &words);
     if (!c) {
         const char *names[64], *near;
         size_t count = 0;

@@ -58,7 +58,8 @@ static void show(struct progress *p, const struct job_wait *w, const json_t *job
     progress_show(p, &s);
 }
 
-/* After Ctrl-C: the job is told to stop, so that what has arrived is on disk and nothing goes on behind the user's back. */
+/* After Ctrl-C: the job is told to stop, so that what has arrived is on disk and nothing goes on behind the
+ * user's back. */
 static int cancel(struct job_wait *w)
 {
     char target[64];
@@ -85,7 +86,8 @@ int job_wait(struct job_wait *w, json_t **out)
     struct progress p;
     int r;
     progress_begin(&p, w->quiet);
-    snprintf(target, sizeof target, "/api/jobs/%" PRIu32 "?wait=%d", w->job, p.terminal && !w->quiet ? WAIT_DRAWN_MS : WAIT_PLAIN_MS);
+    snprintf(target, sizeof target, "/api/jobs/%" PRIu32 "?wait=%d", w->job,
+             p.terminal && !w->quiet ? WAIT_DRAWN_MS : WAIT_PLAIN_MS);
     for (;;) {
         r = client_call(w->client, "GET", target, NULL, out);
         if (r != 0 || strcmp(json_text(*out, "state"), "running") != 0)
@@ -98,7 +100,8 @@ int job_wait(struct job_wait *w, json_t **out)
     return r == ERR_CANCELLED && cli_interrupted ? cancel(w) : r;
 }
 
-int job_items(struct client *c, uint32_t job, const char *field, void (*each)(void *context, const json_t *item), void *context)
+int job_items(struct client *c, uint32_t job, const char *field,
+              void (*each)(void *context, const json_t *item), void *context)
 {
     uint64_t from = 0;
     for (;;) {

@@ -1,5 +1,5 @@
-/* `shoal ls` and `shoal find`: what is shared here, what a link holds, whether others find it. On a terminal for the eye, in a pipe lines of columns
- * separated by tabs. */
+/* `shoal ls` and `shoal find`: what is shared here, what a link holds, whether others find it. On a terminal
+ * for the eye, in a pipe lines of columns separated by tabs. */
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,14 +17,16 @@ static void print_share(const json_t *s, bool terminal)
     char size[FORMAT_MAX], files[FORMAT_MAX], name[512], note[64] = "";
     const char *state = json_text(s, "state");
     if (!terminal) {
-        printf("%s\t%" PRIu64 "\t%s\t%s\n", json_text(s, "link"), json_number(s, "size"), state, json_text(s, "path"));
+        printf("%s\t%" PRIu64 "\t%s\t%s\n", json_text(s, "link"), json_number(s, "size"), state,
+               json_text(s, "path"));
         return;
     }
     bool tree = strcmp(json_text(s, "kind"), "tree") == 0;
     if (strcmp(state, "ok") != 0)
         snprintf(note, sizeof note, "  [%.20s: share it again, or unshare it]", state);
-    printf("%9s  %8s%s  %s%s%s\n", format_bytes(size, json_number(s, "size")), tree ? format_count(files, json_number(s, "files")) : "",
-           tree ? " files" : "      ", text_fit(name, sizeof name, json_text(s, "path"), 200, cli_utf8()), tree ? "/" : "", note);
+    printf("%9s  %8s%s  %s%s%s\n", format_bytes(size, json_number(s, "size")),
+           tree ? format_count(files, json_number(s, "files")) : "", tree ? " files" : "      ",
+           text_fit(name, sizeof name, json_text(s, "path"), 200, cli_utf8()), tree ? "/" : "", note);
     printf("           %s\n", json_text(s, "link"));
 }
 
@@ -85,7 +87,8 @@ static void print_entry(void *context, const json_t *e)
                text_fit(name, sizeof name, json_text(e, "path"), 4000, cli_utf8()), tree ? "/" : "",
                json_is_true(json_object_get(e, "executable")) ? "*" : "");
     else
-        printf("%s\t%" PRIu64 "\t%s%s\n", json_text(e, "id"), tree ? 0 : json_number(e, "content_size"), json_text(e, "path"), tree ? "/" : "");
+        printf("%s\t%" PRIu64 "\t%s%s\n", json_text(e, "id"), tree ? 0 : json_number(e, "content_size"),
+               json_text(e, "path"), tree ? "/" : "");
 }
 
 static int failed_job(const json_t *job)
@@ -101,7 +104,8 @@ static int list_link(struct cli *cli, struct client *c, const char *path)
     char a[FORMAT_MAX], b[FORMAT_MAX];
     json_t *job = NULL;
     int exit = EXIT_FINE;
-    json_t *body = json_pack("{s:s, s:s, s:b}", "link", cli->arguments[0], "path", path, "recursive", (int)cli_flag(cli, "recursive"));
+    json_t *body = json_pack("{s:s, s:s, s:b}", "link", cli->arguments[0], "path", path, "recursive",
+                             (int)cli_flag(cli, "recursive"));
     int code = client_job(c, "POST", "/api/ls", body, &w.job);
     if (code == 0)
         code = job_wait(&w, &job);
@@ -113,7 +117,8 @@ static int list_link(struct cli *cli, struct client *c, const char *path)
         if (l.all)
             cli_print_json(l.all);
         else if (l.terminal)
-            printf("%9s  in %s file%s\n", format_bytes(a, l.bytes), format_count(b, l.files), l.files == 1 ? "" : "s");
+            printf("%9s  in %s file%s\n", format_bytes(a, l.bytes), format_count(b, l.files),
+                   l.files == 1 ? "" : "s");
         exit = job_say_problems(job) ? EXIT_FAILED : EXIT_FINE;
     }
     json_decref(l.all);
@@ -156,8 +161,8 @@ static int report_found(struct cli *cli, const json_t *job)
     if (strcmp(json_text(job, "state"), "done") != 0)
         return failed_job(job);
     if (!cli->json && providers)
-        printf("found: %" PRIu64 " node%s ha%s it, says node %.12s...\n", providers, providers == 1 ? "" : "s", providers == 1 ? "s" : "ve",
-               json_text(job, "target"));
+        printf("found: %" PRIu64 " node%s ha%s it, says node %.12s...\n", providers,
+               providers == 1 ? "" : "s", providers == 1 ? "s" : "ve", json_text(job, "target"));
     else if (!cli->json)
         printf("not found: node %.12s... knows nobody who has it\n", json_text(job, "target"));
     return providers ? EXIT_FINE : EXIT_NOT_FOUND;

@@ -38,7 +38,8 @@ static void show_invite(const json_t *answer)
         putchar('\n');
     printf("Whoever has this line can join this network with `shoal join INVITE`.\n");
     if (json_is_true(json_object_get(answer, "private")))
-        printf("The network is private: an invite cannot be unsent; `shoal network rotate` makes all earlier ones worthless.\n");
+        printf("The network is private: an invite cannot be unsent; `shoal network rotate` makes all earlier "
+               "ones worthless.\n");
 }
 
 int cmd_invite(struct cli *cli)
@@ -98,7 +99,9 @@ static void say_joined(const struct cli *cli, const json_t *answer, bool own_nod
         cli_print_json(answer);
         return;
     }
-    printf("joined the %s network %.12s\n", json_is_true(json_object_get(answer, "private")) ? "private" : "open", json_text(answer, "network"));
+    printf("joined the %s network %.12s\n",
+           json_is_true(json_object_get(answer, "private")) ? "private" : "open",
+           json_text(answer, "network"));
     if (own_node)
         printf("No node runs in %s yet: start it with `shoal up`.\n", cli->home);
     else if (!back)
@@ -157,7 +160,8 @@ int cmd_rotate(struct cli *cli)
     } else if (cli->json) {
         cli_print_json(job);
     } else {
-        printf("%s\nOld invites are worthless now, and members that were not reached need a new one: `shoal invite`.\n"
+        printf("%s\nOld invites are worthless now, and members that were not reached need a new one: `shoal "
+               "invite`.\n"
                "What was shared with former members cannot be taken back.\n",
                json_text(job, "message"));
     }
@@ -184,13 +188,16 @@ int cmd_down(struct cli *cli)
     if (exit != 0)
         return exit;
     cli_catch_signals();
-    int pidfd = getsockopt(c.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 ? (int)syscall(SYS_pidfd_open, peer.pid, 0) : -1;
+    int pidfd = getsockopt(c.fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0
+                    ? (int)syscall(SYS_pidfd_open, peer.pid, 0)
+                    : -1;
     int code = client_call(&c, "POST", "/api/down", NULL, NULL);
     if (code != 0) {
         cli_error("%s", c.message);
         exit = cli_exit_of(code);
     } else if (pidfd >= 0 && !wait_process(pidfd)) {
-        cli_error(cli_interrupted ? "the node is stopping" : "the node was told to stop and has not ended yet; its log may say why");
+        cli_error(cli_interrupted ? "the node is stopping"
+                                  : "the node was told to stop and has not ended yet; its log may say why");
         exit = cli_interrupted ? EXIT_INTERRUPTED : EXIT_FAILED;
     }
     if (pidfd >= 0)

@@ -1,4 +1,5 @@
-/* The command line: finds the command, parses its options anywhere after it, and says what is wrong in a way that helps. */
+/* The command line: finds the command, parses its options anywhere after it, and says what is wrong in a way
+ * that helps. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -6,7 +7,8 @@
 #include "node/host/config.h"
 
 const struct option_spec cli_global_options[] = {
-    {"home", 0, "DIR", "the node's folder (default: SHOAL_HOME, or shoal in XDG_DATA_HOME, or ~/.local/share/shoal)"},
+    {"home", 0, "DIR",
+     "the node's folder (default: SHOAL_HOME, or shoal in XDG_DATA_HOME, or ~/.local/share/shoal)"},
     {"json", 0, NULL, "print JSON, for scripts"},
     {"help", 'h', NULL, "show this help"},
     {"version", 'V', NULL, "print the version"},
@@ -96,15 +98,18 @@ static int unknown_command(const char *first, const char *second)
 
 /* ---- Options ---- */
 
-static const struct option_spec *option_in(const struct option_spec *table, const char *name, size_t size, char letter)
+static const struct option_spec *option_in(const struct option_spec *table, const char *name, size_t size,
+                                           char letter)
 {
     for (; table->name; table++)
-        if (name ? strlen(table->name) == size && strncmp(table->name, name, size) == 0 : table->letter && table->letter == letter)
+        if (name ? strlen(table->name) == size && strncmp(table->name, name, size) == 0
+                 : table->letter && table->letter == letter)
             return table;
     return NULL;
 }
 
-static const struct option_spec *option_find(const struct command *c, const char *name, size_t size, char letter)
+static const struct option_spec *option_find(const struct command *c, const char *name, size_t size,
+                                             char letter)
 {
     const struct option_spec *o = c ? option_in(c->options, name, size, letter) : NULL;
     return o ? o : option_in(cli_global_options, name, size, letter);
@@ -126,7 +131,8 @@ static int unknown_option(const struct command *c, const char *word)
     if (near)
         cli_error("there is no option \"%s\"; did you mean --%s?", word, near);
     else
-        cli_error("there is no option \"%s\"; `shoal%s%s --help` lists them", word, c ? " " : "", c ? c->name : "");
+        cli_error("there is no option \"%s\"; `shoal%s%s --help` lists them", word, c ? " " : "",
+                  c ? c->name : "");
     return CLI_EXIT_NOW + EXIT_USAGE;
 }
 
@@ -222,8 +228,8 @@ static int check_count(const struct command *c, int count)
     if (count < c->arguments_min)
         cli_error("`shoal %s` needs %s; `shoal %s --help` says more", c->name, c->arguments, c->name);
     else
-        cli_error("`shoal %s` takes %s%s; quote a name that has spaces", c->name, c->arguments_max ? "no more than " : "no arguments",
-                  c->arguments_max ? c->arguments : "");
+        cli_error("`shoal %s` takes %s%s; quote a name that has spaces", c->name,
+                  c->arguments_max ? "no more than " : "no arguments", c->arguments_max ? c->arguments : "");
     return CLI_EXIT_NOW + EXIT_USAGE;
 }
 
@@ -257,7 +263,8 @@ int cli_parse(struct cli *cli, int argc, char **argv)
     cli->json = p.json;
     int r = check_count(p.command, cli->argument_count);
     if (r == 0 && config_home(cli->home, sizeof cli->home, p.home) != 0) {
-        cli_error("no home: the path is too long, or neither --home, SHOAL_HOME, XDG_DATA_HOME nor HOME is set");
+        cli_error(
+            "no home: the path is too long, or neither --home, SHOAL_HOME, XDG_DATA_HOME nor HOME is set");
         return CLI_EXIT_NOW + EXIT_USAGE;
     }
     return r;

@@ -1,4 +1,5 @@
-/* A node that lives as long as one command: a child process with the node of this home, quiet, ended by its parent's end or word. */
+/* A node that lives as long as one command: a child process with the node of this home, quiet, ended by its
+ * parent's end or word. */
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
@@ -181,7 +182,8 @@ int client_open_or_start(struct client *c, const char *home, bool local)
                 return 0;
         }
         end_child(c);
-        if (r != ERR_BUSY || i == START_TRIES) /* busy: somebody else's node is starting or ending; then its socket answers, or the home is free */
+        if (r != ERR_BUSY || i == START_TRIES) /* busy: somebody else's node is starting or ending; then its
+                                                  socket answers, or the home is free */
             return r;
         poll(NULL, 0, 50);
         if (cli_interrupted)

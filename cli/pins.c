@@ -87,8 +87,8 @@ static void report_gc(const struct cli *cli, const json_t *result, bool dry_run)
     if (dry_run)
         json_array_foreach(json_object_get(result, "files"), i, item)
             printf("%s\t%" PRIu64 "\n", json_text(item, "path"), json_number(item, "size"));
-    cli_note("%s %s object%s, %s", dry_run ? "would free" : "freed", format_count(a, objects), objects == 1 ? "" : "s",
-             format_bytes(b, json_number(result, "bytes")));
+    cli_note("%s %s object%s, %s", dry_run ? "would free" : "freed", format_count(a, objects),
+             objects == 1 ? "" : "s", format_bytes(b, json_number(result, "bytes")));
 }
 
 int cmd_gc(struct cli *cli)

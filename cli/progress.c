@@ -33,14 +33,23 @@ static unsigned percent_of(const struct progress_state *s)
 /* Eighths of a column by block characters; without UTF-8 whole columns of '#'. Returns bytes written. */
 static size_t draw_bar(char *out, size_t cap, const struct progress_state *s, int columns, bool utf8)
 {
-    static const char *const eighths[] = {"", "\xe2\x96\x8f", "\xe2\x96\x8e", "\xe2\x96\x8d", "\xe2\x96\x8c",
-                                          "\xe2\x96\x8b", "\xe2\x96\x8a", "\xe2\x96\x89"};
+    static const char *const eighths[] = {"",
+                                          "\xe2\x96\x8f",
+                                          "\xe2\x96\x8e",
+                                          "\xe2\x96\x8d",
+                                          "\xe2\x96\x8c",
+                                          "\xe2\x96\x8b",
+                                          "\xe2\x96\x8a",
+                                          "\xe2\x96\x89"};
     double part = s->total ? (double)(s->done < s->total ? s->done : s->total) / (double)s->total : 0;
     int filled = (int)(part * columns * 8), whole = filled / 8, rest = utf8 ? filled % 8 : 0;
     size_t n = 0;
     out[n++] = '[';
     for (int i = 0; i < columns && n + 5 < cap; i++) {
-        const char *cell = i < whole ? (utf8 ? "\xe2\x96\x88" : "#") : i == whole && rest ? eighths[rest] : utf8 ? " " : ".";
+        const char *cell = i < whole            ? (utf8 ? "\xe2\x96\x88" : "#")
+                           : i == whole && rest ? eighths[rest]
+                           : utf8               ? " "
+                                                : ".";
         n += (size_t)snprintf(out + n, cap - n, "%s", cell);
     }
     out[n++] = ']';
@@ -79,7 +88,8 @@ static void format_part(char *out, size_t cap, enum part part, const struct prog
         break;
     case PART_FILES:
         if (s->files_total > 1)
-            snprintf(out, cap, "%s of %s files", format_count(a, s->files_done), format_count(b, s->files_total));
+            snprintf(out, cap, "%s of %s files", format_count(a, s->files_done),
+                     format_count(b, s->files_total));
         break;
     case PART_COUNT:
         break;
@@ -97,13 +107,15 @@ void progress_line(char *out, size_t cap, const struct progress_state *s, int wi
     int used = 0, bar = 0;
     size_t n = 0;
     out[0] = 0;
-    if (s->total == 0 && s->done == 0 && s->message && *s->message) { /* nothing to measure yet: say what is being done */
+    if (s->total == 0 && s->done == 0 && s->message &&
+        *s->message) { /* nothing to measure yet: say what is being done */
         char both[700];
         snprintf(both, sizeof both, "%.300s: %.380s", s->name, s->message);
         text_fit(out, cap, both, width, utf8);
         return;
     }
-    /* In the order of their worth; the name keeps its least width as long as any other part is shown beside the percent. */
+    /* In the order of their worth; the name keeps its least width as long as any other part is shown beside
+     * the percent. */
     for (int i = 0; i < PART_COUNT; i++) {
         format_part(parts[i], sizeof parts[i], (enum part)i, s);
         int need = parts[i][0] ? (int)strlen(parts[i]) + GAP : 0;
@@ -124,7 +136,8 @@ void progress_line(char *out, size_t cap, const struct progress_state *s, int wi
         n += (size_t)snprintf(out + n, cap - n, "%*s", GAP, "");
         n += draw_bar(out + n, cap - n, s, bar, utf8);
     }
-    static const enum part order[] = {PART_PERCENT, PART_AMOUNT, PART_FILES, PART_RATE, PART_LEFT, PART_PEERS};
+    static const enum part order[] = {PART_PERCENT, PART_AMOUNT, PART_FILES,
+                                      PART_RATE,    PART_LEFT,   PART_PEERS};
     for (size_t i = 0; i < PART_COUNT; i++)
         if (parts[order[i]][0] && n < cap)
             n += (size_t)snprintf(out + n, cap - n, "%*s%s", GAP, "", parts[order[i]]);
@@ -135,7 +148,8 @@ void progress_plain(char *out, size_t cap, const struct progress_state *s)
     char part[64];
     size_t n = (size_t)snprintf(out, cap, "%.200s:", s->name);
     bool any = false;
-    static const enum part order[] = {PART_PERCENT, PART_AMOUNT, PART_FILES, PART_RATE, PART_LEFT, PART_PEERS};
+    static const enum part order[] = {PART_PERCENT, PART_AMOUNT, PART_FILES,
+                                      PART_RATE,    PART_LEFT,   PART_PEERS};
     for (size_t i = 0; i < PART_COUNT && (s->total || s->done); i++) {
         format_part(part, sizeof part, order[i], s);
         const char *p = part;

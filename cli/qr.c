@@ -11,7 +11,8 @@ static bool dark(const QRcode *q, int x, int y)
 
 bool qr_draw(FILE *out, const char *text, int width)
 {
-    char upper[2048]; /* capitals and digits take 5.5 bits a character instead of 8; what follows the scheme is read in either case */
+    char upper[2048]; /* capitals and digits take 5.5 bits a character instead of 8; what follows the scheme
+                         is read in either case */
     size_t size = strlen(text), scheme = strcspn(text, ":");
     if (size >= sizeof upper)
         return false;

@@ -1,4 +1,5 @@
-/* `shoal share` and `shoal unshare`. Links go to standard output, one a line; all that is said about them to standard error. */
+/* `shoal share` and `shoal unshare`. Links go to standard output, one a line; all that is said about them to
+ * standard error. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,8 @@
 
 struct report {
     const struct cli *cli;
-    json_t *array;   /* --json */
-    bool own_node;   /* nobody serves it yet */
+    json_t *array; /* --json */
+    bool own_node; /* nobody serves it yet */
     uint64_t peers;
     unsigned count;
 };
@@ -25,11 +26,15 @@ static void say_stored(const struct report *r, const json_t *share)
     if (r->own_node)
         cli_note("%s: noted; `shoal up` serves it to others", json_text(share, "path"));
     else if (json_is_integer(stored) && asked > 0)
-        cli_note("%s: stored on %llu of %llu nodes", json_text(share, "path"), (unsigned long long)json_integer_value(stored), (unsigned long long)asked);
+        cli_note("%s: stored on %llu of %llu nodes", json_text(share, "path"),
+                 (unsigned long long)json_integer_value(stored), (unsigned long long)asked);
     else if (r->peers == 0)
-        cli_note("%s: you are alone: nobody else holds its record yet; it is announced when others come (`shoal invite`)", json_text(share, "path"));
+        cli_note("%s: you are alone: nobody else holds its record yet; it is announced when others come "
+                 "(`shoal invite`)",
+                 json_text(share, "path"));
     else
-        cli_note("%s: being announced; `shoal find LINK` tells whether others find it", json_text(share, "path"));
+        cli_note("%s: being announced; `shoal find LINK` tells whether others find it",
+                 json_text(share, "path"));
 }
 
 static void say_share(void *context, const json_t *share)
@@ -52,7 +57,8 @@ static void say_share(void *context, const json_t *share)
     say_stored(r, share);
 }
 
-/* All paths absolute and there; what is not is said, and nothing is shared then: a typing error should not share half of what was meant. */
+/* All paths absolute and there; what is not is said, and nothing is shared then: a typing error should not
+ * share half of what was meant. */
 static json_t *paths_of(const struct cli *cli)
 {
     json_t *array = json_array();
@@ -92,7 +98,9 @@ static int share_with(struct cli *cli, struct client *c, json_t *paths)
     struct job_wait w = {.client = c, .name = "sharing", .quiet = cli_flag(cli, "quiet")};
     struct report r = {.cli = cli, .array = cli->json ? json_array() : NULL, .own_node = c->child != 0};
     json_t *job = NULL;
-    int code = client_job(c, "POST", "/api/shares", json_pack("{s:o, s:b}", "paths", paths, "times", (int)cli_flag(cli, "times")), &w.job);
+    int code =
+        client_job(c, "POST", "/api/shares",
+                   json_pack("{s:o, s:b}", "paths", paths, "times", (int)cli_flag(cli, "times")), &w.job);
     if (code == 0)
         code = job_wait(&w, &job);
     if (code == 0 && !r.own_node)
@@ -100,7 +108,8 @@ static int share_with(struct cli *cli, struct client *c, json_t *paths)
     if (code == 0)
         code = job_items(c, w.job, "shares", say_share, &r);
     if (code != 0) {
-        cli_error("%s", code == ERR_CANCELLED ? "stopped; nothing was shared that was not finished" : c->message);
+        cli_error("%s",
+                  code == ERR_CANCELLED ? "stopped; nothing was shared that was not finished" : c->message);
         json_decref(job);
         json_decref(r.array);
         return code == ERR_CANCELLED ? EXIT_INTERRUPTED : cli_exit_of(code);
@@ -111,7 +120,9 @@ static int share_with(struct cli *cli, struct client *c, json_t *paths)
     bool failed = strcmp(json_text(job, "state"), "done") != 0;
     if (failed && (problems == 0 || r.count == 0))
         cli_error("%s", json_text(job, "message"));
-    int exit = failed ? cli_exit_of(cli_code_of_name(json_text(job, "error"))) : problems ? EXIT_FAILED : EXIT_FINE;
+    int exit = failed     ? cli_exit_of(cli_code_of_name(json_text(job, "error")))
+               : problems ? EXIT_FAILED
+                          : EXIT_FINE;
     json_decref(job);
     json_decref(r.array);
     return exit;

@@ -54,9 +54,11 @@ static void print_addresses(const json_t *s)
 static void print_traffic(const json_t *s)
 {
     char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX], d[FORMAT_MAX];
-    const json_t *rates = json_object_get(s, "rates"), *totals = json_object_get(s, "totals"), *dht = json_object_get(s, "dht");
-    row("traffic", "%s down, %s up; since it started %s down, %s up", format_rate(a, json_number(rates, "down")),
-        format_rate(b, json_number(rates, "up")), format_bytes(c, json_number(totals, "bytes_down")), format_bytes(d, json_number(totals, "bytes_up")));
+    const json_t *rates = json_object_get(s, "rates"), *totals = json_object_get(s, "totals"),
+                 *dht = json_object_get(s, "dht");
+    row("traffic", "%s down, %s up; since it started %s down, %s up",
+        format_rate(a, json_number(rates, "down")), format_rate(b, json_number(rates, "up")),
+        format_bytes(c, json_number(totals, "bytes_down")), format_bytes(d, json_number(totals, "bytes_up")));
     row("upkeep", "%s in %s datagrams in, %s in %s out", format_bytes(a, json_number(dht, "bytes_in")),
         format_count(b, json_number(dht, "datagrams_in")), format_bytes(c, json_number(dht, "bytes_out")),
         format_count(d, json_number(dht, "datagrams_out")));
@@ -65,7 +67,8 @@ static void print_traffic(const json_t *s)
 static void print_storage(const json_t *s)
 {
     char a[FORMAT_MAX], b[FORMAT_MAX];
-    bool counted = json_is_integer(json_object_get(s, "usage")), capped = json_is_integer(json_object_get(s, "quota"));
+    bool counted = json_is_integer(json_object_get(s, "usage")),
+         capped = json_is_integer(json_object_get(s, "quota"));
     format_bytes(a, json_number(s, "usage"));
     format_bytes(b, json_number(s, "quota"));
     if (!counted)
@@ -79,25 +82,31 @@ static void print_storage(const json_t *s)
 static void print_status(const json_t *s)
 {
     char a[FORMAT_MAX], b[FORMAT_MAX];
-    const json_t *network = json_object_get(s, "network"), *reach = json_object_get(s, "reachable"), *clock = json_object_get(s, "clock");
+    const json_t *network = json_object_get(s, "network"), *reach = json_object_get(s, "reachable"),
+                 *clock = json_object_get(s, "clock");
     row("node", "%s", json_text(s, "node"));
-    row("network", "%s, %.12s", json_is_true(json_object_get(network, "private")) ? "private" : "open", json_text(network, "id"));
+    row("network", "%s, %.12s", json_is_true(json_object_get(network, "private")) ? "private" : "open",
+        json_text(network, "id"));
     row("reachable", "%s: %s", json_text(reach, "state"), json_text(reach, "reason"));
     print_addresses(s);
-    row("peers", "%s known, %s connected (limited %s)", format_count(a, json_number(s, "peers")), format_count(b, json_number(s, "sessions")),
-        json_text(s, "limits"));
+    row("peers", "%s known, %s connected (limited %s)", format_count(a, json_number(s, "peers")),
+        format_count(b, json_number(s, "sessions")), json_text(s, "limits"));
     print_traffic(s);
     uint64_t wrong = json_number(s, "shares_in_trouble");
     if (wrong)
-        row("shares", "%s, %" PRIu64 " of them changed or missing (`shoal ls`)", format_count(a, json_number(s, "shares")), wrong);
+        row("shares", "%s, %" PRIu64 " of them changed or missing (`shoal ls`)",
+            format_count(a, json_number(s, "shares")), wrong);
     else
         row("shares", "%s", format_count(a, json_number(s, "shares")));
     print_storage(s);
     row("memory", "%s", format_bytes(a, json_number(s, "memory_rss")));
-    row("neighbours", "%s", json_is_true(json_object_get(s, "neighbours")) ? "looked for on the local network" : "off");
+    row("neighbours", "%s",
+        json_is_true(json_object_get(s, "neighbours")) ? "looked for on the local network" : "off");
     if (!json_is_true(json_object_get(clock, "ok")))
-        row("clock", "this machine's clock is %s off: set it", format_age(a, (uint64_t)llabs(json_integer_value(json_object_get(clock, "off_s")))));
-    row("running", "%s, version %s, process %" PRIu64, format_age(a, json_number(s, "uptime_s")), json_text(s, "version"), json_number(s, "pid"));
+        row("clock", "this machine's clock is %s off: set it",
+            format_age(a, (uint64_t)llabs(json_integer_value(json_object_get(clock, "off_s")))));
+    row("running", "%s, version %s, process %" PRIu64, format_age(a, json_number(s, "uptime_s")),
+        json_text(s, "version"), json_number(s, "pid"));
     row("home", "%s", json_text(s, "home"));
 }
 
@@ -126,18 +135,21 @@ static void print_session(const json_t *s)
     else
         snprintf(rtt, sizeof rtt, "%" PRIu64 " ms", us / 1000);
     printf("%-14.12s %-22s %-4s %9s %9s %11s %8s %8s  %s\n", json_text(s, "node"), json_text(s, "address"),
-           json_is_true(json_object_get(s, "incoming")) ? "in" : "out", format_bytes(down, json_number(s, "bytes_down")),
-           format_bytes(up, json_number(s, "bytes_up")), format_rate(rate, now), rtt, format_age(since, json_number(s, "since_s")),
+           json_is_true(json_object_get(s, "incoming")) ? "in" : "out",
+           format_bytes(down, json_number(s, "bytes_down")), format_bytes(up, json_number(s, "bytes_up")),
+           format_rate(rate, now), rtt, format_age(since, json_number(s, "since_s")),
            text_fit(agent, sizeof agent, json_text(s, "agent"), 20, cli_utf8()));
 }
 
 static void print_peers(const json_t *peers, bool all)
 {
-    const json_t *sessions = json_object_get(peers, "sessions"), *contacts = json_object_get(peers, "contacts"), *item;
+    const json_t *sessions = json_object_get(peers, "sessions"),
+                 *contacts = json_object_get(peers, "contacts"), *item;
     char a[FORMAT_MAX];
     size_t i;
     if (json_array_size(sessions)) {
-        printf("%-14s %-22s %-4s %9s %9s %11s %8s %8s  %s\n", "CONNECTED", "ADDRESS", "WAY", "DOWN", "UP", "NOW", "RTT", "SINCE", "SOFTWARE");
+        printf("%-14s %-22s %-4s %9s %9s %11s %8s %8s  %s\n", "CONNECTED", "ADDRESS", "WAY", "DOWN", "UP",
+               "NOW", "RTT", "SINCE", "SOFTWARE");
         json_array_foreach(sessions, i, item) print_session(item);
     } else {
         printf("no connections at the moment: they are made when something is fetched\n");
@@ -147,7 +159,8 @@ static void print_peers(const json_t *peers, bool all)
         return;
     }
     printf("\n%-57s %s\n", "KNOWN", "ADDRESS");
-    json_array_foreach(contacts, i, item) printf("%-57s %s\n", json_text(item, "node"), json_text(item, "address"));
+    json_array_foreach(contacts, i, item)
+        printf("%-57s %s\n", json_text(item, "node"), json_text(item, "address"));
 }
 
 int cmd_peers(struct cli *cli)

@@ -1,19 +1,26 @@
-/* Every command: what it takes, what it says of itself, what runs it. The man page and the completion are held to this table by tests. */
+/* Every command: what it takes, what it says of itself, what runs it. The man page and the completion are
+ * held to this table by tests. */
 #include "cli/cli.h"
 
-#define QUIET {"quiet", 'q', NULL, "no progress"}
+#define QUIET                                                                                                \
+    {                                                                                                        \
+        "quiet", 'q', NULL, "no progress"                                                                    \
+    }
 
 const struct command cli_commands[] = {
     {
         .name = "up",
         .arguments = "",
         .summary = "run the node here, in the foreground",
-        .about = "Runs the node of this home until Ctrl-C or `shoal down`. The first run makes its key and its\n"
-                 "home, and prints an invite for others. Settings come from shoal.ini in the home, then from options.",
+        .about =
+            "Runs the node of this home until Ctrl-C or `shoal down`. The first run makes its key and its\n"
+            "home, and prints an invite for others. Settings come from shoal.ini in the home, then from "
+            "options.",
         .examples = "shoal up\nshoal up --listen 0.0.0.0:7733 --set transfer.upload=2MB/s",
         .options =
             {
-                {"listen", 'l', "ADDRESS:PORT", "where other nodes reach this one, TCP and UDP; `off` takes no connections"},
+                {"listen", 'l', "ADDRESS:PORT",
+                 "where other nodes reach this one, TCP and UDP; `off` takes no connections"},
                 {"http", 0, "ADDRESS:PORT", "the browser gateway (a later version has it); `off`"},
                 {"ftp", 0, "ADDRESS:PORT", "the FTP gateway (a later version has it); `off`"},
                 {"dns", 0, "ADDRESS:PORT", "the DNS gateway (a later version has it); `off`"},
@@ -28,14 +35,16 @@ const struct command cli_commands[] = {
         .name = "down",
         .arguments = "",
         .summary = "stop the node and wait until it has ended",
-        .about = "Tells the node of this home to stop: it saves and syncs what is under way, closes its\nconnections and ends. Fetches go on at the next `shoal up`.",
+        .about = "Tells the node of this home to stop: it saves and syncs what is under way, closes "
+                 "its\nconnections and ends. Fetches go on at the next `shoal up`.",
         .run = cmd_down,
     },
     {
         .name = "status",
         .arguments = "",
         .summary = "how the node is: reachable or not and why, peers, rates, storage",
-        .about = "Says what the node knows about itself, and above all whether others can open connections to\nit and, when they cannot, why not.",
+        .about = "Says what the node knows about itself, and above all whether others can open connections "
+                 "to\nit and, when they cannot, why not.",
         .json = true,
         .run = cmd_status,
     },
@@ -52,8 +61,9 @@ const struct command cli_commands[] = {
         .name = "invite",
         .arguments = "",
         .summary = "print the line that lets others join this network",
-        .about = "Prints one line; on a terminal also as a QR code. An invite to a private network is a key to\n"
-                 "it and cannot be unsent: `shoal network rotate` makes all earlier ones worthless.",
+        .about =
+            "Prints one line; on a terminal also as a QR code. An invite to a private network is a key to\n"
+            "it and cannot be unsent: `shoal network rotate` makes all earlier ones worthless.",
         .examples = "shoal invite | ssh other shoal join -",
         .json = true,
         .run = cmd_invite,
@@ -64,8 +74,10 @@ const struct command cli_commands[] = {
         .arguments_min = 1,
         .arguments_max = 1,
         .summary = "join the network of an invite",
-        .about = "Works with or without a running node. One home belongs to one network: a home that shares or\n"
-                 "fetches in another one already refuses, and a new one is named with --home. INVITE may be -, to\nread it from standard input.",
+        .about =
+            "Works with or without a running node. One home belongs to one network: a home that shares or\n"
+            "fetches in another one already refuses, and a new one is named with --home. INVITE may be -, "
+            "to\nread it from standard input.",
         .examples = "shoal join shoal-invite:...\nshoal --home ~/shoal-school join shoal-invite:...",
         .json = true,
         .run = cmd_join,
@@ -74,7 +86,8 @@ const struct command cli_commands[] = {
         .name = "network rotate",
         .arguments = "",
         .summary = "give a private network a new secret",
-        .about = "Makes a new secret and hands it to all members that can be reached. Earlier invites and members\n"
+        .about = "Makes a new secret and hands it to all members that can be reached. Earlier invites and "
+                 "members\n"
                  "that were not reached are locked out; those need a new invite.",
         .json = true,
         .run = cmd_rotate,
@@ -85,12 +98,17 @@ const struct command cli_commands[] = {
         .arguments_min = 1,
         .arguments_max = -1,
         .summary = "share files and folders, and print their links",
-        .about = "Files stay where they are and are read from there; nothing is copied. One link for each PATH goes\n"
-                 "to standard output, and on how many nodes its record is stored to standard error. Symbolic links,\n"
-                 "sockets and devices inside folders are skipped and named. Without a running node the share is\nnoted, and `shoal up` serves it.",
+        .about = "Files stay where they are and are read from there; nothing is copied. One link for each "
+                 "PATH goes\n"
+                 "to standard output, and on how many nodes its record is stored to standard error. Symbolic "
+                 "links,\n"
+                 "sockets and devices inside folders are skipped and named. Without a running node the share "
+                 "is\nnoted, and `shoal up` serves it.",
         .examples = "shoal share holiday.mp4\nshoal share ~/music ~/books",
         .json = true,
-        .options = {{"times", 't', NULL, "keep modification times (two owners of one tree then get different links)"}, QUIET},
+        .options = {{"times", 't', NULL,
+                     "keep modification times (two owners of one tree then get different links)"},
+                    QUIET},
         .run = cmd_share,
     },
     {
@@ -99,7 +117,8 @@ const struct command cli_commands[] = {
         .arguments_min = 1,
         .arguments_max = -1,
         .summary = "stop sharing",
-        .about = "Stops serving and announcing. The files themselves are not touched. Who fetched them keeps them.",
+        .about = "Stops serving and announcing. The files themselves are not touched. Who fetched them keeps "
+                 "them.",
         .examples = "shoal unshare ~/music",
         .run = cmd_unshare,
     },
@@ -109,16 +128,24 @@ const struct command cli_commands[] = {
         .arguments_min = 1,
         .arguments_max = 1,
         .summary = "fetch a file or a folder by its link",
-        .about = "Fetches from every node that has it, at once, and verifies every byte. Without -o it goes to the\n"
-                 "current folder under the name in the link. Until it is complete it grows beside its name with\n"
-                 ".part at the end; after Ctrl-C or a crash the same command goes on from there. The path goes to\n"
-                 "standard output. Works without a running node, too.",
-        .examples = "shoal get 'shoal:...' -o ~/videos/\nshoal get 'shoal:...' --select chapter1 --select notes/a.txt",
+        .about =
+            "Fetches from every node that has it, at once, and verifies every byte. Without -o it goes to "
+            "the\n"
+            "current folder under the name in the link. Until it is complete it grows beside its name with\n"
+            ".part at the end; after Ctrl-C or a crash the same command goes on from there. The path goes "
+            "to\n"
+            "standard output. Works without a running node, too.",
+        .examples = "shoal get 'shoal:...' -o ~/videos/\nshoal get 'shoal:...' --select chapter1 --select "
+                    "notes/a.txt",
         .json = true,
         .options =
             {
-                {"output", 'o', "PATH", "where to: a folder that exists (the name is kept), or the new name itself; a slash at the end makes the folder"},
-                {"select", 's', "PATH", "of a folder only this file, or this folder with all in it; may be repeated (`shoal ls LINK` shows the paths)"},
+                {"output", 'o', "PATH",
+                 "where to: a folder that exists (the name is kept), or the new name itself; a slash at the "
+                 "end makes the folder"},
+                {"select", 's', "PATH",
+                 "of a folder only this file, or this folder with all in it; may be repeated (`shoal ls "
+                 "LINK` shows the paths)"},
                 {"replace", 0, NULL, "replace what is there under this name"},
                 {"no-share", 0, NULL, "do not share it on when it is complete"},
                 QUIET,
@@ -130,8 +157,10 @@ const struct command cli_commands[] = {
         .arguments = "[LINK [PATH]]",
         .arguments_max = 2,
         .summary = "list what is shared here, or what a link holds",
-        .about = "Without LINK: the shares of this home. With LINK: the names and sizes in that folder, or in PATH\n"
-                 "below it, without fetching any file. In a pipe: lines of columns separated by tabs (shares: link,\n"
+        .about = "Without LINK: the shares of this home. With LINK: the names and sizes in that folder, or "
+                 "in PATH\n"
+                 "below it, without fetching any file. In a pipe: lines of columns separated by tabs "
+                 "(shares: link,\n"
                  "size, state, path; entries: id, size, path).",
         .json = true,
         .options = {{"recursive", 'r', NULL, "folders with all that is in them"}},
@@ -143,7 +172,8 @@ const struct command cli_commands[] = {
         .arguments_min = 1,
         .arguments_max = 1,
         .summary = "ask another node whether it finds who has this",
-        .about = "Asks a node that is neither this one nor known to have it to look, so that you know that others\ncan find what you share.",
+        .about = "Asks a node that is neither this one nor known to have it to look, so that you know that "
+                 "others\ncan find what you share.",
         .json = true,
         .run = cmd_find,
     },
@@ -169,7 +199,8 @@ const struct command cli_commands[] = {
         .name = "gc",
         .arguments = "",
         .summary = "free what no share, fetch or pin needs",
-        .about = "Removes folder listings and hash trees from the home's storage that nothing refers to any more.\nShared files are never touched.",
+        .about = "Removes folder listings and hash trees from the home's storage that nothing refers to any "
+                 "more.\nShared files are never touched.",
         .json = true,
         .options = {{"dry-run", 'n', NULL, "only list what would be freed"}},
         .run = cmd_gc,

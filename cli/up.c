@@ -23,8 +23,11 @@ static int apply_setting(struct config *config, const char *text, char *message)
 {
     char section[64], key[64];
     const char *dot = strchr(text, '.'), *equals = strchr(text, '=');
-    if (!dot || !equals || dot > equals || dot == text || dot + 1 == equals || dot - text >= 64 || equals - dot > 64) {
-        snprintf(message, APP_MESSAGE_MAX, "--set takes SECTION.KEY=VALUE, as in --set transfer.upload=2MB/s; \"%.200s\" is none", text);
+    if (!dot || !equals || dot > equals || dot == text || dot + 1 == equals || dot - text >= 64 ||
+        equals - dot > 64) {
+        snprintf(message, APP_MESSAGE_MAX,
+                 "--set takes SECTION.KEY=VALUE, as in --set transfer.upload=2MB/s; \"%.200s\" is none",
+                 text);
         return ERR_MALFORMED;
     }
     snprintf(section, sizeof section, "%.*s", (int)(dot - text), text);
@@ -35,7 +38,8 @@ static int apply_setting(struct config *config, const char *text, char *message)
 /* Flags win over the file. */
 static int apply_flags(const struct cli *cli, struct config *config, char *message)
 {
-    static const char *const addresses[][2] = {{"listen", "node"}, {"http", "http"}, {"ftp", "ftp"}, {"dns", "dns"}};
+    static const char *const addresses[][2] = {
+        {"listen", "node"}, {"http", "http"}, {"ftp", "ftp"}, {"dns", "dns"}};
     const char *settings[CLI_VALUES_MAX];
     int n = cli_option_all(cli, "set", settings, CLI_VALUES_MAX);
     for (int i = 0; i < n; i++)
@@ -46,7 +50,8 @@ static int apply_flags(const struct cli *cli, struct config *config, char *messa
         if (value && config_set(config, addresses[i][1], "listen", value, message) != 0)
             return bad_setting(message);
         if (value && i > 0 && strcmp(value, "off") != 0)
-            cli_note("the %s gateway is not part of this version; --%s is ignored", addresses[i][0], addresses[i][0]);
+            cli_note("the %s gateway is not part of this version; --%s is ignored", addresses[i][0],
+                     addresses[i][0]);
     }
     if (cli_flag(cli, "private") && config_set(config, "network", "private", "on", message) != 0)
         return bad_setting(message);
@@ -77,8 +82,8 @@ static void greet(struct app *app, bool again)
         printf("\nstarted again in the network that was joined\n");
     printf("node       %s\n", node);
     if (v4->port || v6->port)
-        printf("listening  %s%s%s (TCP and UDP)\n", v4->port ? net_addr_format(a, v4) : "", v4->port && v6->port ? ", " : "",
-               v6->port ? net_addr_format(b, v6) : "");
+        printf("listening  %s%s%s (TCP and UDP)\n", v4->port ? net_addr_format(a, v4) : "",
+               v4->port && v6->port ? ", " : "", v6->port ? net_addr_format(b, v6) : "");
     else
         printf("listening  off: this node takes no connections\n");
     printf("home       %s\n", app->home.path);
@@ -116,9 +121,12 @@ static void draw_live(uv_timer_t *timer)
     xfer_totals(app->core.xfer, host_now(&app->core), &totals);
     store_share_count(app->store, &shares, &troubled);
     bool utf8 = cli_utf8();
-    snprintf(line, sizeof line, "%" PRIu32 " peers, %" PRIu32 " connected, %s %s, %s %s, %" PRIu64 " shared", dht.contacts_live, totals.sessions,
-             utf8 ? "\xe2\x86\x93" : "down", format_rate(down, totals.rate_down), utf8 ? "\xe2\x86\x91" : "up", format_rate(up, totals.rate_up), shares);
-    fprintf(stderr, "\r\033[2m%s\033[0m\033[K", text_fit(fitted, sizeof fitted, line, terminal_width(STDERR_FILENO) - 1, utf8));
+    snprintf(line, sizeof line, "%" PRIu32 " peers, %" PRIu32 " connected, %s %s, %s %s, %" PRIu64 " shared",
+             dht.contacts_live, totals.sessions, utf8 ? "\xe2\x86\x93" : "down",
+             format_rate(down, totals.rate_down), utf8 ? "\xe2\x86\x91" : "up",
+             format_rate(up, totals.rate_up), shares);
+    fprintf(stderr, "\r\033[2m%s\033[0m\033[K",
+            text_fit(fitted, sizeof fitted, line, terminal_width(STDERR_FILENO) - 1, utf8));
     fflush(stderr);
 }
 

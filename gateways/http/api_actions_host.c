@@ -60,7 +60,9 @@ void api_shares_get(struct api_request *r)
         api_error(r->x, code, "cannot read the list of shares: %s", err_text(code));
         return;
     }
-    api_reply(r->x, 200, json_pack("{s:o, s:o}", "shares", p.array, "next", p.next ? number((uint64_t)p.next) : json_null()));
+    api_reply(
+        r->x, 200,
+        json_pack("{s:o, s:o}", "shares", p.array, "next", p.next ? number((uint64_t)p.next) : json_null()));
 }
 
 void api_shares_post(struct api_request *r)
@@ -126,7 +128,8 @@ void api_ls_post(struct api_request *r)
     if (path && !json_is_string(path))
         api_error(r->x, ERR_MALFORMED, "\"path\" is a string");
     else
-        api_job_started(r, fetches_list(r->g->app->fetches, &link, path ? json_string_value(path) : "", recursive));
+        api_job_started(
+            r, fetches_list(r->g->app->fetches, &link, path ? json_string_value(path) : "", recursive));
 }
 
 void api_find_post(struct api_request *r)
@@ -171,7 +174,9 @@ void api_pins_get(struct api_request *r)
         api_error(r->x, code, "cannot read the pins: %s", err_text(code));
         return;
     }
-    api_reply(r->x, 200, json_pack("{s:o, s:o}", "pins", p.array, "next", p.more ? number(p.from + p.limit) : json_null()));
+    api_reply(
+        r->x, 200,
+        json_pack("{s:o, s:o}", "pins", p.array, "next", p.more ? number(p.from + p.limit) : json_null()));
 }
 
 static void pin(struct api_request *r, bool pinned)
@@ -204,7 +209,8 @@ void api_pins_delete(struct api_request *r)
     pin(r, false);
 }
 
-/* gc walks folders and reads manifests: in the thread pool, with a store handle of its own (store_gc holds the write lock meanwhile). */
+/* gc walks folders and reads manifests: in the thread pool, with a store handle of its own (store_gc holds
+ * the write lock meanwhile). */
 #define GC_FILES_MAX 1000
 
 struct gc_work {
@@ -215,14 +221,15 @@ struct gc_work {
     bool dry_run;
     int status;
     struct gc_result result;
-    json_t *files;           /* touched by the worker alone until it is done */
+    json_t *files; /* touched by the worker alone until it is done */
 };
 
 static bool gc_file(void *context, const char *path, uint64_t bytes)
 {
     struct gc_work *w = context;
     if (json_array_size(w->files) < GC_FILES_MAX)
-        json_array_append_new(w->files, json_pack("{s:o, s:o}", "path", api_text(path), "size", number(bytes)));
+        json_array_append_new(w->files,
+                              json_pack("{s:o, s:o}", "path", api_text(path), "size", number(bytes)));
     return true;
 }
 
@@ -247,8 +254,9 @@ static void gc_ended(uv_work_t *request, int status)
         if (code != 0)
             api_error(w->x, code, "cannot tidy up %.300s: %s", w->home, err_text(code));
         else
-            api_reply(w->x, 200, json_pack("{s:o, s:o, s:b, s:O}", "objects", number(w->result.objects), "bytes", number(w->result.bytes), "dry_run",
-                                           (int)w->dry_run, "files", w->files));
+            api_reply(w->x, 200,
+                      json_pack("{s:o, s:o, s:b, s:O}", "objects", number(w->result.objects), "bytes",
+                                number(w->result.bytes), "dry_run", (int)w->dry_run, "files", w->files));
     }
     json_decref(w->files);
     free(w);

@@ -137,7 +137,10 @@ void api_put_id(json_t *o, const struct content_id *id)
     content_id_format(text, id);
     json_object_set_new(o, "id", json_string(text));
     json_object_set_new(o, "root", api_hex(id->root, HASH_SIZE));
-    json_object_set_new(o, "kind", json_string(id->kind == CONTENT_FILE ? "file" : id->kind == CONTENT_TREE ? "tree" : "unknown"));
+    json_object_set_new(o, "kind",
+                        json_string(id->kind == CONTENT_FILE   ? "file"
+                                    : id->kind == CONTENT_TREE ? "tree"
+                                                               : "unknown"));
     json_object_set_new(o, "content_size", json_integer((json_int_t)id->size));
 }
 
@@ -154,7 +157,9 @@ bool api_link(struct api_request *r, struct link *out)
     }
     int code = link_parse(out, text, &where);
     if (code == 0 && out->id.kind > CONTENT_TREE) {
-        api_error(r->x, ERR_VERSION, "the link is for a kind of content that this version of shoal does not know; install a newer one");
+        api_error(r->x, ERR_VERSION,
+                  "the link is for a kind of content that this version of shoal does not know; install a "
+                  "newer one");
         return false;
     }
     if (code == 0)
@@ -184,9 +189,11 @@ bool api_paths(struct api_request *r, const char *field, bool needed, const char
     json_array_foreach(array, i, item)
     {
         (*out)[i] = json_string_value(item);
-        if (!(*out)[i] || !*(*out)[i] || strlen((*out)[i]) >= 4096 || strlen((*out)[i]) != json_string_length(item)) {
+        if (!(*out)[i] || !*(*out)[i] || strlen((*out)[i]) >= 4096 ||
+            strlen((*out)[i]) != json_string_length(item)) {
             free(*out);
-            api_error(r->x, ERR_MALFORMED, "\"%s\" has an element that is not a path of 1 to 4095 bytes", field);
+            api_error(r->x, ERR_MALFORMED, "\"%s\" has an element that is not a path of 1 to 4095 bytes",
+                      field);
             return false;
         }
     }
@@ -213,9 +220,11 @@ bool api_query_number(struct api_request *r, const char *name, uint64_t max, uin
     if (found == 0)
         return true;
     errno = 0;
-    unsigned long long n = found > 0 && text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : (end = text, 0);
+    unsigned long long n =
+        found > 0 && text[0] >= '0' && text[0] <= '9' ? strtoull(text, &end, 10) : (end = text, 0);
     if (found < 0 || *end || text[0] == 0 || errno || n > max) {
-        api_error(r->x, ERR_RANGE, "\"%s\" in the query is a number from 0 to %llu", name, (unsigned long long)max);
+        api_error(r->x, ERR_RANGE, "\"%s\" in the query is a number from 0 to %llu", name,
+                  (unsigned long long)max);
         return false;
     }
     *value = n;
@@ -276,7 +285,8 @@ static bool route_path(struct http_exchange *x, char *path, size_t cap, char *id
     return true;
 }
 
-static const struct endpoint *find_endpoint(const char *path, enum http_method method, char *allow, size_t cap)
+static const struct endpoint *find_endpoint(const char *path, enum http_method method, char *allow,
+                                            size_t cap)
 {
     size_t n = 0;
     allow[0] = 0;
@@ -285,7 +295,9 @@ static const struct endpoint *find_endpoint(const char *path, enum http_method m
             continue;
         if (endpoints[i].method == method || (method == HTTP_HEAD && endpoints[i].method == HTTP_GET))
             return &endpoints[i];
-        const char *name = endpoints[i].method == HTTP_GET ? "GET, HEAD, " : endpoints[i].method == HTTP_POST ? "POST, " : "DELETE, ";
+        const char *name = endpoints[i].method == HTTP_GET    ? "GET, HEAD, "
+                           : endpoints[i].method == HTTP_POST ? "POST, "
+                                                              : "DELETE, ";
         n += (size_t)snprintf(allow + n, cap - n, "%s%s", n ? "" : "Allow: ", name);
     }
     if (n)
@@ -300,14 +312,16 @@ static json_t *request_body(struct http_exchange *x)
     json_error_t e;
     if (x->body.size == 0)
         return json_object();
-    if (http_field_get(x->head, x->bytes, "Content-Type", &type) && !(type.size >= 16 && strncasecmp((const char *)type.data, JSON_TYPE, 16) == 0)) {
+    if (http_field_get(x->head, x->bytes, "Content-Type", &type) &&
+        !(type.size >= 16 && strncasecmp((const char *)type.data, JSON_TYPE, 16) == 0)) {
         http_error(x, 415, NULL, "the body must be JSON: send Content-Type: application/json");
         return NULL;
     }
     json_t *body = json_loadb((const char *)x->body.data, x->body.size, JSON_REJECT_DUPLICATES, &e);
     if (!json_is_object(body)) {
         json_decref(body);
-        api_error(x, ERR_MALFORMED, "the body is not a JSON object%s%s", body ? "" : ": ", body ? "" : e.text);
+        api_error(x, ERR_MALFORMED, "the body is not a JSON object%s%s", body ? "" : ": ",
+                  body ? "" : e.text);
         return NULL;
     }
     return body;
@@ -423,8 +437,12 @@ struct gateways *api_start(struct app *app, char *message)
     if (r == 0)
         r = http_server_open_unix(&g->server, &app->loop, &config, g->socket_path);
     if (r != 0 || (fallback && !write_hint(hint, g->socket_path))) {
-        snprintf(message, APP_MESSAGE_MAX, "cannot open the control socket %.108s: %s; choose another home with --home DIR", g->socket_path,
-                 r == ERR_PERMISSION ? "its folder belongs to somebody else" : r ? uv_strerror(r) : "cannot write api.path in the home");
+        snprintf(message, APP_MESSAGE_MAX,
+                 "cannot open the control socket %.108s: %s; choose another home with --home DIR",
+                 g->socket_path,
+                 r == ERR_PERMISSION ? "its folder belongs to somebody else"
+                 : r                 ? uv_strerror(r)
+                                     : "cannot write api.path in the home");
         if (g->server)
             http_server_close(g->server, NULL, NULL);
         free(g);

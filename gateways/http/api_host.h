@@ -1,4 +1,5 @@
-/* The JSON API of a node (docs/api.md), served over a Unix socket in its home. What the command line talks to. */
+/* The JSON API of a node (docs/api.md), served over a Unix socket in its home. What the command line talks
+ * to. */
 #ifndef SHOAL_API_HOST_H
 #define SHOAL_API_HOST_H
 #include "node/host/app.h"
@@ -8,13 +9,14 @@ struct gateways;
 
 #define API_SOCKET_PATH_MAX 108 /* sun_path with its NUL */
 
-/* Opens home/api.sock (or the fallback, see api_socket_path) and serves until api_stop. Sets app->gateways and app->on_stop. NULL: message
- * (APP_MESSAGE_MAX) says why. */
+/* Opens home/api.sock (or the fallback, see api_socket_path) and serves until api_stop. Sets app->gateways
+ * and app->on_stop. NULL: message (APP_MESSAGE_MAX) says why. */
 struct gateways *api_start(struct app *app, char *message);
 void api_stop(struct gateways *g);
 
-/* Where the socket of a home lies: home/api.sock when that fits a socket address; otherwise shoal-<hash of home>.sock in XDG_RUNTIME_DIR or, without
- * one, in /tmp/shoal-<uid> (made with mode 0700; refused when it is somebody else's). *fallback tells which. ERR_PERMISSION, ERR_IO. */
+/* Where the socket of a home lies: home/api.sock when that fits a socket address; otherwise shoal-<hash of
+ * home>.sock in XDG_RUNTIME_DIR or, without one, in /tmp/shoal-<uid> (made with mode 0700; refused when it is
+ * somebody else's). *fallback tells which. ERR_PERMISSION, ERR_IO. */
 int api_socket_path(char out[API_SOCKET_PATH_MAX], const char *home, bool *fallback);
 /* What a client reads: the path in home/api.path when that file exists, otherwise home/api.sock. */
 void api_socket_find(char out[API_SOCKET_PATH_MAX], const char *home);

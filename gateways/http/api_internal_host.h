@@ -6,7 +6,7 @@
 #include "gateways/http/http_server_host.h"
 
 #define API_BODY_MAX    (4u << 20) /* the paths of a very long command line */
-#define API_PAGE        200        /* items in one answer unless `limit` says otherwise: a few ms of the loop's time */
+#define API_PAGE        200 /* items in one answer unless `limit` says otherwise: a few ms of the loop's time */
 #define API_PAGE_MAX    500
 #define API_WAIT_MAX_MS 30000
 
@@ -22,34 +22,38 @@ struct gateways {
     struct app *app;
     struct http_server *server;
     char socket_path[API_SOCKET_PATH_MAX];
-    char hint_path[4200];       /* home/api.path, "" when not needed */
-    uv_prepare_t prepare;       /* active while somebody waits: a job can only have changed in a callback before it */
+    char hint_path[4200]; /* home/api.path, "" when not needed */
+    uv_prepare_t
+        prepare; /* active while somebody waits: a job can only have changed in a callback before it */
     uv_timer_t timer;
     struct waiter *waiters;
     uint8_t handles;
     bool closing;
-    uint64_t usage;             /* as last counted by a worker [bytes] */
-    core_time usage_at;         /* 0: not yet */
+    uint64_t usage;     /* as last counted by a worker [bytes] */
+    core_time usage_at; /* 0: not yet */
     bool counting;
-    uint32_t works;             /* in the thread pool */
+    uint32_t works; /* in the thread pool */
 };
 
 struct api_request {
     struct gateways *g;
     struct http_exchange *x;
-    json_t *body;               /* an object (empty when there was none); freed by the dispatcher */
+    json_t *body; /* an object (empty when there was none); freed by the dispatcher */
     struct bytes query;
-    char id[80];                /* last segment of /api/jobs/<id>, decoded */
+    char id[80]; /* last segment of /api/jobs/<id>, decoded */
 };
 
 /* Answers. `body` is taken. */
 void api_reply(struct http_exchange *x, unsigned status, json_t *body);
-void api_error(struct http_exchange *x, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void api_error(struct http_exchange *x, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 unsigned api_status_of(int code); /* enum shoal_error to an HTTP status */
 
-/* Fields of the request's body. Each answers with an error itself and returns false when the field is missing or of another kind. */
+/* Fields of the request's body. Each answers with an error itself and returns false when the field is missing
+ * or of another kind. */
 bool api_link(struct api_request *r, struct link *out);
-bool api_paths(struct api_request *r, const char *field, bool needed, const char ***out, size_t *count); /* free(*out) */
+bool api_paths(struct api_request *r, const char *field, bool needed, const char ***out,
+               size_t *count);                                      /* free(*out) */
 bool api_flag(struct api_request *r, const char *field, bool *out); /* missing: *out stays */
 /* "from" and "limit" of the query. */
 bool api_page(struct api_request *r, uint64_t *from, uint32_t *limit);
@@ -57,24 +61,24 @@ bool api_query_number(struct api_request *r, const char *name, uint64_t max, uin
 
 /* A string that JSON can hold: bytes that are not UTF-8 become U+FFFD. */
 json_t *api_text(const char *text);
-json_t *api_addr(const struct net_addr *a);     /* null for port 0 */
+json_t *api_addr(const struct net_addr *a); /* null for port 0 */
 json_t *api_hex(const uint8_t *data, size_t size);
 json_t *api_node_id(const uint8_t key[NODE_KEY_SIZE]);
 /* Fields id, root, kind, content_size of an object. */
 void api_put_id(json_t *o, const struct content_id *id);
 
 /* Endpoints. */
-void api_status_get(struct api_request *r);     /* api_status_host.c */
+void api_status_get(struct api_request *r); /* api_status_host.c */
 void api_peers_get(struct api_request *r);
 void api_invite_get(struct api_request *r);
 void api_usage_refresh(struct gateways *g);
-void api_work_ended(struct gateways *g);         /* api_host.c */
-void api_jobs_get(struct api_request *r);       /* api_jobs_host.c */
+void api_work_ended(struct gateways *g);  /* api_host.c */
+void api_jobs_get(struct api_request *r); /* api_jobs_host.c */
 void api_job_get(struct api_request *r);
 void api_job_delete(struct api_request *r);
 void api_job_started(struct api_request *r, struct job *job);
 void api_waiters_stop(struct gateways *g);
-void api_shares_get(struct api_request *r);     /* api_actions_host.c */
+void api_shares_get(struct api_request *r); /* api_actions_host.c */
 void api_shares_post(struct api_request *r);
 void api_shares_delete(struct api_request *r);
 void api_get_post(struct api_request *r);

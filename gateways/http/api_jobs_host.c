@@ -58,7 +58,8 @@ static json_t *brief_json(const struct job *job, core_time now)
     json_object_set_new(o, "id", number(job->id));
     json_object_set_new(o, "kind", json_string(kind_name(job->kind)));
     json_object_set_new(o, "state", json_string(state_name(job->state)));
-    json_object_set_new(o, "error", job->state == JOB_FAILED ? json_string(err_name(job->error)) : json_null());
+    json_object_set_new(o, "error",
+                        job->state == JOB_FAILED ? json_string(err_name(job->error)) : json_null());
     json_object_set_new(o, "message", api_text(job->message));
     json_object_set_new(o, "name", api_text(job->name));
     json_object_set_new(o, "target", api_text(job->target));
@@ -88,7 +89,8 @@ static void put_result(json_t *o, const struct job *job)
     }
 }
 
-/* Items from `from` on, at most `limit`; "next" is where the next page begins, null at the end. Items appear only once the job has them. */
+/* Items from `from` on, at most `limit`; "next" is where the next page begins, null at the end. Items appear
+ * only once the job has them. */
 static void put_items(json_t *o, const struct job *job, uint64_t from, uint32_t limit)
 {
     json_t *items = json_array(), *problems = json_array();
@@ -136,7 +138,8 @@ void api_jobs_get(struct api_request *r)
         return;
     l.array = json_array();
     jobs_each(r->g->app->jobs, list_job, &l);
-    api_reply(r->x, 200, json_pack("{s:o, s:o}", "jobs", l.array, "next", l.next ? number(l.next) : json_null()));
+    api_reply(r->x, 200,
+              json_pack("{s:o, s:o}", "jobs", l.array, "next", l.next ? number(l.next) : json_null()));
 }
 
 static struct job *job_of(struct api_request *r)
@@ -149,7 +152,8 @@ static struct job *job_of(struct api_request *r)
     return job;
 }
 
-static void reply_job(struct gateways *g, struct http_exchange *x, const struct job *job, uint64_t from, uint32_t limit)
+static void reply_job(struct gateways *g, struct http_exchange *x, const struct job *job, uint64_t from,
+                      uint32_t limit)
 {
     json_t *o = brief_json(job, host_now(&g->app->core));
     put_result(o, job);
@@ -273,7 +277,8 @@ void api_job_delete(struct api_request *r)
         return;
     }
     if (!job->cancel) {
-        api_error(r->x, ERR_UNSUPPORTED, "a job of the kind %s cannot be cancelled; it ends by itself", kind_name(job->kind));
+        api_error(r->x, ERR_UNSUPPORTED, "a job of the kind %s cannot be cancelled; it ends by itself",
+                  kind_name(job->kind));
         return;
     }
     uint32_t id = job->id;
@@ -284,7 +289,9 @@ void api_job_delete(struct api_request *r)
 void api_job_started(struct api_request *r, struct job *job)
 {
     if (!job)
-        api_error(r->x, ERR_FULL, "too much is under way already; try again when some of it has ended (`GET /api/jobs` lists it)");
+        api_error(
+            r->x, ERR_FULL,
+            "too much is under way already; try again when some of it has ended (`GET /api/jobs` lists it)");
     else
         api_reply(r->x, 202, json_pack("{s:o}", "job", number(job->id)));
 }

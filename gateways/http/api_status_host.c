@@ -76,7 +76,10 @@ static uint64_t resident_bytes(void)
 
 static const char *reach_word(enum node_reachability r)
 {
-    return r == NODE_REACH_YES ? "yes" : r == NODE_REACH_NO ? "no" : r == NODE_REACH_ALONE ? "alone" : "unknown";
+    return r == NODE_REACH_YES     ? "yes"
+           : r == NODE_REACH_NO    ? "no"
+           : r == NODE_REACH_ALONE ? "alone"
+                                   : "unknown";
 }
 
 /* TCP decides: files travel there. */
@@ -110,22 +113,26 @@ static json_t *number(uint64_t n)
 
 static json_t *dht_json(const struct dht_status *d)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "contacts",
-                     number(d->contacts), "contacts_live", number(d->contacts_live), "lookups", number(d->lookups), "records",
-                     number(d->records), "announced", number(d->announced), "announced_stored", number(d->announced_stored), "network_size",
-                     number(d->network_size), "datagrams_in", number(d->datagrams_in), "datagrams_out", number(d->datagrams_out), "bytes_in",
-                     number(d->bytes_in), "bytes_out", number(d->bytes_out), "malformed", number(d->malformed), "unsolicited",
-                     number(d->unsolicited), "over_quota", number(d->over_quota), "lookups_done", number(d->lookups_done), "lookups_failed",
-                     number(d->lookups_failed), "lookup_rtt_mean_us", number(d->lookup_rtt_mean_us), "joined", (int)d->joined, "pending",
-                     number(d->pending));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
+        "contacts", number(d->contacts), "contacts_live", number(d->contacts_live), "lookups",
+        number(d->lookups), "records", number(d->records), "announced", number(d->announced),
+        "announced_stored", number(d->announced_stored), "network_size", number(d->network_size),
+        "datagrams_in", number(d->datagrams_in), "datagrams_out", number(d->datagrams_out), "bytes_in",
+        number(d->bytes_in), "bytes_out", number(d->bytes_out), "malformed", number(d->malformed),
+        "unsolicited", number(d->unsolicited), "over_quota", number(d->over_quota), "lookups_done",
+        number(d->lookups_done), "lookups_failed", number(d->lookups_failed), "lookup_rtt_mean_us",
+        number(d->lookup_rtt_mean_us), "joined", (int)d->joined, "pending", number(d->pending));
 }
 
 static json_t *totals_json(const struct xfer_totals *t, const struct streams_totals *s, uint64_t bans)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "bytes_down", number(t->bytes_down), "bytes_up",
-                     number(t->bytes_up), "malformed", number(t->malformed), "bad_leaves", number(t->bad_leaves), "bans", number(bans),
-                     "stream_bytes_in", number(s->bytes_in), "stream_bytes_out", number(s->bytes_out), "accepted", number(s->accepted),
-                     "refused", number(s->refused), "handshakes_failed", number(s->handshake_failed + s->handshake_timeout));
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "bytes_down",
+                     number(t->bytes_down), "bytes_up", number(t->bytes_up), "malformed",
+                     number(t->malformed), "bad_leaves", number(t->bad_leaves), "bans", number(bans),
+                     "stream_bytes_in", number(s->bytes_in), "stream_bytes_out", number(s->bytes_out),
+                     "accepted", number(s->accepted), "refused", number(s->refused), "handshakes_failed",
+                     number(s->handshake_failed + s->handshake_timeout));
 }
 
 static json_t *clock_json(struct app *app)
@@ -152,7 +159,8 @@ void api_status_get(struct api_request *r)
 
     json_t *o = json_object();
     json_object_set_new(o, "node", api_node_id(app->me.key));
-    json_object_set_new(o, "network", json_pack("{s:s, s:b}", "id", network, "private", (int)app->network.is_private));
+    json_object_set_new(o, "network",
+                        json_pack("{s:s, s:b}", "id", network, "private", (int)app->network.is_private));
     json_object_set_new(o, "home", api_text(app->home.path));
     json_object_set_new(o, "version", json_string(SHOAL_VERSION));
     json_object_set_new(o, "pid", json_integer(getpid()));
@@ -167,8 +175,10 @@ void api_status_get(struct api_request *r)
     json_object_set_new(o, "swarms", number(totals.swarms));
     json_object_set_new(o, "shares", number(shares));
     json_object_set_new(o, "shares_in_trouble", number(troubled));
-    json_object_set_new(o, "rates", json_pack("{s:o, s:o, s:o, s:o}", "down", number(totals.rate_down), "up", number(totals.rate_up),
-                                              "down_cap", number(app->config.download_rate), "up_cap", number(app->config.upload_rate)));
+    json_object_set_new(o, "rates",
+                        json_pack("{s:o, s:o, s:o, s:o}", "down", number(totals.rate_down), "up",
+                                  number(totals.rate_up), "down_cap", number(app->config.download_rate),
+                                  "up_cap", number(app->config.upload_rate)));
     json_object_set_new(o, "totals", totals_json(&totals, &streams, app->bans));
     json_object_set_new(o, "dht", dht_json(&dht));
     json_object_set_new(o, "clock", clock_json(app));
@@ -213,7 +223,8 @@ void api_peers_get(struct api_request *r)
         json_array_append_new(a, session_json(&sessions[i], now));
     n = contacts ? dht_contacts(app->core.dht, contacts, PEERS_MAX) : 0;
     for (uint32_t i = 0; i < n; i++)
-        json_array_append_new(b, json_pack("{s:o, s:o}", "node", api_node_id(contacts[i].key), "address", api_addr(&contacts[i].addr)));
+        json_array_append_new(b, json_pack("{s:o, s:o}", "node", api_node_id(contacts[i].key), "address",
+                                           api_addr(&contacts[i].addr)));
     free(sessions);
     free(contacts);
     json_object_set_new(o, "sessions", a);

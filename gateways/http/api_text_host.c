@@ -8,7 +8,8 @@
 #include <unistd.h>
 #include "gateways/http/api_host.h"
 
-_Static_assert(sizeof((struct sockaddr_un *)0)->sun_path == API_SOCKET_PATH_MAX, "paths over 107 bytes need the fallback");
+_Static_assert(sizeof((struct sockaddr_un *)0)->sun_path == API_SOCKET_PATH_MAX,
+               "paths over 107 bytes need the fallback");
 
 /* ---- Where the socket lies ---- */
 
@@ -16,7 +17,8 @@ static int private_folder(char *out, size_t cap)
 {
     const char *runtime = getenv("XDG_RUNTIME_DIR");
     struct stat st;
-    if (runtime && runtime[0] == '/' && strlen(runtime) + 32 < API_SOCKET_PATH_MAX && stat(runtime, &st) == 0 && st.st_uid == geteuid()) {
+    if (runtime && runtime[0] == '/' && strlen(runtime) + 32 < API_SOCKET_PATH_MAX &&
+        stat(runtime, &st) == 0 && st.st_uid == geteuid()) {
         snprintf(out, cap, "%s", runtime);
         return 0;
     }
@@ -94,19 +96,32 @@ void link_problem(char *out, size_t cap, const char *text, int code, size_t wher
     else if (has_prefix(text, "shoal-invite:"))
         snprintf(out, cap, "this is an invite, not a link; use it with `shoal join`");
     else if (code == ERR_CHECKSUM && where <= id)
-        snprintf(out, cap, "one of the characters %zu to %zu of the link is wrong: its checksum does not match; copy the link again, whole", id + 1,
-                 id + CONTENT_ID_TEXT_SIZE);
+        snprintf(out, cap,
+                 "one of the characters %zu to %zu of the link is wrong: its checksum does not match; copy "
+                 "the link again, whole",
+                 id + 1, id + CONTENT_ID_TEXT_SIZE);
     else if (code == ERR_CHECKSUM)
-        snprintf(out, cap, "the link is wrong somewhere after character %zu: the checksum of a source in it does not match; copy it again, whole", where);
+        snprintf(out, cap,
+                 "the link is wrong somewhere after character %zu: the checksum of a source in it does not "
+                 "match; copy it again, whole",
+                 where);
     else if (id == 0 && (id_size < 20 || memchr(text, ':', id_size < 12 ? id_size : 12)))
-        snprintf(out, cap, "\"%.40s\" is not a link: a link begins with shoal: and an id of %d characters", text, CONTENT_ID_TEXT_SIZE);
+        snprintf(out, cap, "\"%.40s\" is not a link: a link begins with shoal: and an id of %d characters",
+                 text, CONTENT_ID_TEXT_SIZE);
     else if (where < id + CONTENT_ID_TEXT_SIZE && where == id + id_size)
-        snprintf(out, cap, "characters are missing: the id in the link ends after %zu of %d; copy the link again, whole", id_size,
-                 CONTENT_ID_TEXT_SIZE);
+        snprintf(
+            out, cap,
+            "characters are missing: the id in the link ends after %zu of %d; copy the link again, whole",
+            id_size, CONTENT_ID_TEXT_SIZE);
     else if (where == id + CONTENT_ID_TEXT_SIZE && id_size > CONTENT_ID_TEXT_SIZE)
-        snprintf(out, cap, "the id in the link is too long: %zu characters instead of %d; copy the link again", id_size, CONTENT_ID_TEXT_SIZE);
+        snprintf(out, cap,
+                 "the id in the link is too long: %zu characters instead of %d; copy the link again", id_size,
+                 CONTENT_ID_TEXT_SIZE);
     else
-        snprintf(out, cap, "character %zu of the link is wrong or something is missing before it (%s); copy the link again, whole", where + 1, at);
+        snprintf(out, cap,
+                 "character %zu of the link is wrong or something is missing before it (%s); copy the link "
+                 "again, whole",
+                 where + 1, at);
 }
 
 void invite_problem(char *out, size_t cap, const char *text, int code)
@@ -122,14 +137,19 @@ void invite_problem(char *out, size_t cap, const char *text, int code)
         size_t i = 0;
         while (text[i] && text[i] == prefix[i])
             i++;
-        snprintf(out, cap, "character %zu of the invite is wrong: an invite begins with %s; copy it again, whole", i + 1, prefix);
+        snprintf(out, cap,
+                 "character %zu of the invite is wrong: an invite begins with %s; copy it again, whole",
+                 i + 1, prefix);
     } else if (code == ERR_VERSION) {
         snprintf(out, cap, "the invite was made by a newer version of shoal; install that here");
     } else if (code == ERR_CHECKSUM) {
-        snprintf(out, cap, "a character of the invite is wrong or missing: its checksum does not match; copy it again, whole");
+        snprintf(out, cap,
+                 "a character of the invite is wrong or missing: its checksum does not match; copy it again, "
+                 "whole");
     } else {
         size_t i = sizeof prefix - 1;
-        while ((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= 'A' && text[i] <= 'Z') || (text[i] >= '2' && text[i] <= '7'))
+        while ((text[i] >= 'a' && text[i] <= 'z') || (text[i] >= 'A' && text[i] <= 'Z') ||
+               (text[i] >= '2' && text[i] <= '7'))
             i++;
         if (text[i] && text[i] != '\n' && text[i] != '\r')
             snprintf(out, cap, "character %zu of the invite is wrong; copy it again, whole", i + 1);

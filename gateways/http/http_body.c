@@ -21,7 +21,7 @@ enum {
     BODY_DATA,
     BODY_DATA_CR,
     BODY_DATA_LF,
-    BODY_TRAILER,       /* first character of a trailer line, or the final CR */
+    BODY_TRAILER, /* first character of a trailer line, or the final CR */
     BODY_TRAILER_NAME,
     BODY_TRAILER_VALUE,
     BODY_TRAILER_LF,
@@ -67,7 +67,8 @@ static bool is_space(uint8_t c)
     return c == ' ' || c == '\t';
 }
 
-/* One character of a chunk line; BODY_BAD when it does not belong there. Extensions are checked and ignored (RFC 9112, 7.1.1). */
+/* One character of a chunk line; BODY_BAD when it does not belong there. Extensions are checked and ignored
+ * (RFC 9112, 7.1.1). */
 static uint8_t size_line(struct http_body *b, uint8_t c)
 {
     switch (b->phase) {
@@ -76,7 +77,10 @@ static uint8_t size_line(struct http_body *b, uint8_t c)
         if (digit < 0 && b->digits == 0)
             return BODY_BAD;
         if (digit < 0)
-            return c == '\r' ? BODY_SIZE_LF : c == ';' ? BODY_EXT_NAME_SPACE : is_space(c) ? BODY_EXT_SPACE : BODY_BAD;
+            return c == '\r'     ? BODY_SIZE_LF
+                   : c == ';'    ? BODY_EXT_NAME_SPACE
+                   : is_space(c) ? BODY_EXT_SPACE
+                                 : BODY_BAD;
         if (++b->digits > 16 || b->left >> 59)
             return BODY_BAD;
         b->left = b->left << 4 | (unsigned)digit;
@@ -94,17 +98,32 @@ static uint8_t size_line(struct http_body *b, uint8_t c)
             return BODY_SIZE_LF;
         if (is_space(c))
             return BODY_EXT_NAME_END;
-        return c == '=' ? BODY_EXT_VALUE_SPACE : c == ';' ? BODY_EXT_NAME_SPACE : http_is_token_char(c) ? BODY_EXT_NAME : BODY_BAD;
+        return c == '='                ? BODY_EXT_VALUE_SPACE
+               : c == ';'              ? BODY_EXT_NAME_SPACE
+               : http_is_token_char(c) ? BODY_EXT_NAME
+                                       : BODY_BAD;
     case BODY_EXT_NAME_END:
-        return is_space(c) ? BODY_EXT_NAME_END : c == '=' ? BODY_EXT_VALUE_SPACE : c == ';' ? BODY_EXT_NAME_SPACE : BODY_BAD;
+        return is_space(c) ? BODY_EXT_NAME_END
+               : c == '='  ? BODY_EXT_VALUE_SPACE
+               : c == ';'  ? BODY_EXT_NAME_SPACE
+                           : BODY_BAD;
     case BODY_EXT_VALUE_SPACE:
-        return is_space(c) ? BODY_EXT_VALUE_SPACE : c == '"' ? BODY_EXT_QUOTED : http_is_token_char(c) ? BODY_EXT_VALUE : BODY_BAD;
+        return is_space(c)             ? BODY_EXT_VALUE_SPACE
+               : c == '"'              ? BODY_EXT_QUOTED
+               : http_is_token_char(c) ? BODY_EXT_VALUE
+                                       : BODY_BAD;
     case BODY_EXT_VALUE:
         if (c == '\r')
             return BODY_SIZE_LF;
-        return c == ';' ? BODY_EXT_NAME_SPACE : is_space(c) ? BODY_EXT_SPACE : http_is_token_char(c) ? BODY_EXT_VALUE : BODY_BAD;
+        return c == ';'                ? BODY_EXT_NAME_SPACE
+               : is_space(c)           ? BODY_EXT_SPACE
+               : http_is_token_char(c) ? BODY_EXT_VALUE
+                                       : BODY_BAD;
     case BODY_EXT_QUOTED:
-        return c == '"' ? BODY_EXT_QUOTED_END : c == '\\' ? BODY_EXT_ESCAPE : http_is_value_char(c) ? BODY_EXT_QUOTED : BODY_BAD;
+        return c == '"'                ? BODY_EXT_QUOTED_END
+               : c == '\\'             ? BODY_EXT_ESCAPE
+               : http_is_value_char(c) ? BODY_EXT_QUOTED
+                                       : BODY_BAD;
     case BODY_EXT_ESCAPE:
         return http_is_value_char(c) ? BODY_EXT_QUOTED : BODY_BAD;
     default: /* BODY_SIZE_LF */
@@ -112,7 +131,8 @@ static uint8_t size_line(struct http_body *b, uint8_t c)
     }
 }
 
-/* One character of the trailer section. Trailers are held to the rules of fields, then dropped: none is of use to us. */
+/* One character of the trailer section. Trailers are held to the rules of fields, then dropped: none is of
+ * use to us. */
 static uint8_t trailer(struct http_body *b, uint8_t c)
 {
     switch (b->phase) {
@@ -161,7 +181,8 @@ static enum http_result framing(struct http_body *b, uint8_t c)
     return b->phase == BODY_DONE ? HTTP_DONE : HTTP_MORE;
 }
 
-static void take_payload(struct http_body *b, const uint8_t *data, size_t size, size_t *consumed, struct bytes *payload)
+static void take_payload(struct http_body *b, const uint8_t *data, size_t size, size_t *consumed,
+                         struct bytes *payload)
 {
     size_t n = size - *consumed;
     if (b->phase != BODY_CLOSE && n > b->left)
@@ -176,7 +197,8 @@ static void take_payload(struct http_body *b, const uint8_t *data, size_t size, 
         b->phase = b->phase == BODY_LENGTH ? BODY_DONE : BODY_DATA_CR;
 }
 
-enum http_result http_body_parse(struct http_body *b, const uint8_t *data, size_t size, size_t *consumed, struct bytes *payload)
+enum http_result http_body_parse(struct http_body *b, const uint8_t *data, size_t size, size_t *consumed,
+                                 struct bytes *payload)
 {
     core_assert(b->phase != BODY_BAD);
     *consumed = 0;

@@ -57,7 +57,8 @@ static bool all(struct bytes text, bool (*fits)(uint8_t c))
         if (text.data[i] != '%') {
             if (!fits(text.data[i]))
                 return false;
-        } else if (text.size - i < 3 || http_hex_digit(text.data[i + 1]) < 0 || http_hex_digit(text.data[i + 2]) < 0) {
+        } else if (text.size - i < 3 || http_hex_digit(text.data[i + 1]) < 0 ||
+                   http_hex_digit(text.data[i + 2]) < 0) {
             return false;
         }
     }
@@ -88,7 +89,8 @@ static bool parse_port(struct bytes text, uint16_t *port)
     return true;
 }
 
-/* Length of "[...]" at the start of text, 0 when it is none. Only its alphabet is checked: nothing resolves it here. */
+/* Length of "[...]" at the start of text, 0 when it is none. Only its alphabet is checked: nothing resolves
+ * it here. */
 static size_t bracketed(struct bytes text)
 {
     for (size_t i = 1; i < text.size; i++) {
@@ -106,7 +108,8 @@ bool http_authority(struct bytes text, struct bytes *host, uint16_t *port)
     if (text.size && text.data[0] == '[')
         end = bracketed(text);
     else
-        while (end < text.size && (is_alpha(text.data[end]) || is_digit(text.data[end]) || is_one_of(text.data[end], "-._~")))
+        while (end < text.size &&
+               (is_alpha(text.data[end]) || is_digit(text.data[end]) || is_one_of(text.data[end], "-._~")))
             end++;
     *host = bytes_of(text.data, end);
     *port = 0;

@@ -64,7 +64,8 @@ static size_t find(struct bytes text, size_t from, const char *any)
 
 static enum http_method method_of(struct bytes text)
 {
-    static const char *const names[] = {"GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "CONNECT", "TRACE", "PATCH"};
+    static const char *const names[] = {"GET",     "HEAD",    "POST",  "PUT",  "DELETE",
+                                        "OPTIONS", "CONNECT", "TRACE", "PATCH"};
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++)
         if (http_text_is(text, names[i])) /* methods are case-sensitive (RFC 9110, 9.1) */
             return (enum http_method)i;
@@ -74,8 +75,8 @@ static enum http_method method_of(struct bytes text)
 /* "HTTP/1.1": 0, or the status to refuse with. */
 static uint16_t parse_version(struct http_head *h, struct bytes text)
 {
-    if (text.size != 8 || memcmp(text.data, "HTTP/", 5) != 0 || text.data[6] != '.' || text.data[5] < '0' || text.data[5] > '9' ||
-        text.data[7] < '0' || text.data[7] > '9')
+    if (text.size != 8 || memcmp(text.data, "HTTP/", 5) != 0 || text.data[6] != '.' || text.data[5] < '0' ||
+        text.data[5] > '9' || text.data[7] < '0' || text.data[7] > '9')
         return 400;
     if (text.data[5] != '1')
         return 505;
@@ -137,7 +138,8 @@ static bool parse_target(struct http_head *h, const uint8_t *data, struct bytes 
 
 static enum http_result request_line(struct http_head *h, const uint8_t *data, struct bytes line)
 {
-    if (line.size == 0) /* one empty line before a request is forgiven by RFC 9112, 2.2, and sent by old clients after a POST */
+    if (line.size == 0) /* one empty line before a request is forgiven by RFC 9112, 2.2, and sent by old
+                           clients after a POST */
         return h->empty_lines++ == 0 ? HTTP_MORE : bad(h, 400, "more than one empty line before the request");
     size_t first = find(line, 0, " "), second = find(line, first + 1, " ");
     if (first >= line.size || second >= line.size)
@@ -149,7 +151,8 @@ static enum http_result request_line(struct http_head *h, const uint8_t *data, s
     h->method_text = span_of(data, method);
     uint16_t status = parse_version(h, bytes_of(line.data + second + 1, line.size - second - 1));
     if (status)
-        return bad(h, status, status == 505 ? "only HTTP/1.0 and HTTP/1.1 are spoken here" : "the version is malformed");
+        return bad(h, status,
+                   status == 505 ? "only HTTP/1.0 and HTTP/1.1 are spoken here" : "the version is malformed");
     if (!parse_target(h, data, bytes_of(line.data + first + 1, second - first - 1)))
         return bad(h, 400, "the target is malformed, or not one for this method");
     h->phase = PHASE_FIELDS;
@@ -159,7 +162,8 @@ static enum http_result request_line(struct http_head *h, const uint8_t *data, s
 /* "HTTP/1.1 200 OK"; the reason may be empty, its space may not (RFC 9112, 4). */
 static enum http_result status_line(struct http_head *h, struct bytes line)
 {
-    if (line.size < 13 || parse_version(h, bytes_of(line.data, 8)) || line.data[8] != ' ' || line.data[12] != ' ')
+    if (line.size < 13 || parse_version(h, bytes_of(line.data, 8)) || line.data[8] != ' ' ||
+        line.data[12] != ' ')
         return bad(h, 502, "the status line is malformed");
     for (unsigned i = 9; i < 12; i++) {
         if (line.data[i] < '0' || line.data[i] > '9')
@@ -210,7 +214,8 @@ static enum http_result field_length(struct http_head *h, const uint8_t *data, s
     return HTTP_MORE;
 }
 
-/* Only `chunked` is understood. Not last, twice, or with parameters: the end cannot be told, 400. Others before it: 501 (RFC 9112, 6.1, 6.3). */
+/* Only `chunked` is understood. Not last, twice, or with parameters: the end cannot be told, 400. Others
+ * before it: 501 (RFC 9112, 6.1, 6.3). */
 static enum http_result field_coding(struct http_head *h, const uint8_t *data, struct bytes value)
 {
     (void)data;

@@ -19,11 +19,11 @@ struct conn {
     struct http_server *server;
     struct conn *prev, *next;
     enum conn_state state;
-    uint8_t handles;               /* open uv handles: freed when the last one has closed */
+    uint8_t handles; /* open uv handles: freed when the last one has closed */
     bool keep_alive, stepping;
     struct http_head head;
     struct http_body body;
-    uint8_t *in;                   /* the request's head from its first byte, then what follows it */
+    uint8_t *in; /* the request's head from its first byte, then what follows it */
     size_t in_size, in_cap;
     uint8_t *body_bytes;
     size_t body_size, body_cap;
@@ -37,7 +37,7 @@ struct http_server {
     uv_pipe_t pipe;
     struct conn *first;
     uint32_t count;
-    bool waiting;                  /* a connection waits in the queue for a place */
+    bool waiting; /* a connection waits in the queue for a place */
     bool closing, listener_closed;
     void (*closed)(void *context);
     void *closed_context;
@@ -118,7 +118,8 @@ static void on_written(uv_write_t *write, int status)
     step(c);
 }
 
-static void conn_send(struct conn *c, unsigned status, const char *type, const char *extra, char *body, size_t size)
+static void conn_send(struct conn *c, unsigned status, const char *type, const char *extra, char *body,
+                      size_t size)
 {
     struct http_server *s = c->server;
     struct http_writer w;
@@ -143,12 +144,14 @@ static void conn_send(struct conn *c, unsigned status, const char *type, const c
     c->reply_body = body;
     c->state = CONN_WRITING;
     c->write.data = c;
-    uv_timer_start(&c->timer, on_timeout, c->server->config.request_timeout_ms, 0); /* a reader that does not read is let go */
+    uv_timer_start(&c->timer, on_timeout, c->server->config.request_timeout_ms,
+                   0); /* a reader that does not read is let go */
     if (uv_write(&c->write, (uv_stream_t *)&c->pipe, bufs, with_body ? 2 : 1, on_written) != 0)
         conn_close(c);
 }
 
-void http_reply(struct http_exchange *x, unsigned status, const char *type, const char *extra, char *body, size_t size)
+void http_reply(struct http_exchange *x, unsigned status, const char *type, const char *extra, char *body,
+                size_t size)
 {
     struct conn *c = (struct conn *)x;
     core_assert(c->state == CONN_BUSY);
@@ -166,7 +169,8 @@ static void refuse(struct conn *c, unsigned status, const char *message)
     char *body = config->error_body ? config->error_body(status, message) : strdup(message);
     c->keep_alive = false;
     uv_read_stop((uv_stream_t *)&c->pipe);
-    conn_send(c, status, config->error_body ? config->error_type : "text/plain; charset=utf-8", NULL, body, body ? strlen(body) : 0);
+    conn_send(c, status, config->error_body ? config->error_type : "text/plain; charset=utf-8", NULL, body,
+              body ? strlen(body) : 0);
 }
 
 /* ---- Input ---- */
@@ -199,7 +203,8 @@ static bool keep_body(struct conn *c, struct bytes piece)
     return true;
 }
 
-/* "100 Continue" is a few bytes to a peer that waits for them; a socket that cannot take those is not worth waiting for. */
+/* "100 Continue" is a few bytes to a peer that waits for them; a socket that cannot take those is not worth
+ * waiting for. */
 static void send_continue(struct conn *c)
 {
     uv_buf_t buf = uv_buf_init((char *)HTTP_CONTINUE, sizeof HTTP_CONTINUE - 1);
@@ -220,7 +225,8 @@ static void step_head(struct conn *c)
     }
 }
 
-/* The head stays where it is: the handler reads it. What follows it is consumed as body, and the rest moves down behind the head. */
+/* The head stays where it is: the handler reads it. What follows it is consumed as body, and the rest moves
+ * down behind the head. */
 static void step_body(struct conn *c)
 {
     size_t at = c->head.size;
@@ -280,8 +286,9 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     }
 }
 
-/* Goes on as far as the input reaches. An answer that is given at once comes back here by on_written, never from within. Reading stops while an exchange is
- * being served: the next request waits in the socket, not in our memory. */
+/* Goes on as far as the input reaches. An answer that is given at once comes back here by on_written, never
+ * from within. Reading stops while an exchange is being served: the next request waits in the socket, not in
+ * our memory. */
 static void step(struct conn *c)
 {
     if (c->state == CONN_HEAD)
@@ -359,7 +366,8 @@ void http_server_close(struct http_server *s, void (*closed)(void *context), voi
     uv_close((uv_handle_t *)&s->pipe, on_listener_closed);
 }
 
-int http_server_open_unix(struct http_server **out, uv_loop_t *loop, const struct http_server_config *config, const char *path)
+int http_server_open_unix(struct http_server **out, uv_loop_t *loop, const struct http_server_config *config,
+                          const char *path)
 {
     struct http_server *s = calloc(1, sizeof *s);
     if (!s)

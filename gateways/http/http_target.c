@@ -6,7 +6,11 @@
 static size_t sequence(struct bytes text)
 {
     uint8_t c = text.data[0];
-    size_t n = c < 0x80 ? 1 : c >= 0xc2 && c <= 0xdf ? 2 : c >= 0xe0 && c <= 0xef ? 3 : c >= 0xf0 && c <= 0xf4 ? 4 : 0;
+    size_t n = c < 0x80                 ? 1
+               : c >= 0xc2 && c <= 0xdf ? 2
+               : c >= 0xe0 && c <= 0xef ? 3
+               : c >= 0xf0 && c <= 0xf4 ? 4
+                                        : 0;
     if (n == 0 || n > text.size)
         return 0;
     for (size_t i = 1; i < n; i++)
@@ -65,7 +69,8 @@ int http_query_get(struct bytes query, const char *name, char *out, size_t cap)
         if (equals == SIZE_MAX)
             equals = end;
         if (http_text_is(bytes_of(query.data, equals), name)) {
-            struct bytes value = equals < end ? bytes_of(query.data + equals + 1, end - equals - 1) : bytes_of(query.data, 0);
+            struct bytes value =
+                equals < end ? bytes_of(query.data + equals + 1, end - equals - 1) : bytes_of(query.data, 0);
             return http_decode(out, cap, value, true) < 0 ? -1 : 1;
         }
         size_t used = end < query.size ? end + 1 : end;

@@ -121,18 +121,20 @@ static void civil(uint64_t days, unsigned *year, unsigned *month, unsigned *day)
 void http_write_date(struct http_writer *w, const char *name, uint64_t unix_s)
 {
     static const char *const weekdays[] = {"Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"};
-    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    static const char *const months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                         "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     if (unix_s > UINT64_C(253402300799)) /* the form has four digits for the year */
         unix_s = UINT64_C(253402300799);
     unsigned year, month, day, second = (unsigned)(unix_s % 86400);
     civil(unix_s / 86400, &year, &month, &day);
     char text[64];
-    snprintf(text, sizeof text, "%s, %02u %s %04u %02u:%02u:%02u GMT", weekdays[unix_s / 86400 % 7], day, months[month - 1], year,
-             second / 3600, second / 60 % 60, second % 60);
+    snprintf(text, sizeof text, "%s, %02u %s %04u %02u:%02u:%02u GMT", weekdays[unix_s / 86400 % 7], day,
+             months[month - 1], year, second / 3600, second / 60 % 60, second % 60);
     http_write_field(w, name, text);
 }
 
-bool http_write_framing(struct http_writer *w, const struct http_head *request, bool length_known, uint64_t length)
+bool http_write_framing(struct http_writer *w, const struct http_head *request, bool length_known,
+                        uint64_t length)
 {
     if (length_known) {
         http_write_field_number(w, "Content-Length", length);
@@ -172,7 +174,8 @@ int http_encode(char *out, size_t cap, struct bytes text)
     size_t n = 0;
     for (size_t i = 0; i < text.size; i++) {
         uint8_t c = text.data[i];
-        bool plain = ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c));
+        bool plain =
+            ((c | 32) >= 'a' && (c | 32) <= 'z') || (c >= '0' && c <= '9') || (c && strchr("-._~", c));
         if (n + 4 > cap)
             return -1;
         if (plain) {

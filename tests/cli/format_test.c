@@ -1,4 +1,5 @@
-/* Numbers and times as people read them, names that must fit and must not deceive, and the progress line at every width. */
+/* Numbers and times as people read them, names that must fit and must not deceive, and the progress line at
+ * every width. */
 #include "cli/format.h"
 #include "cli/progress.h"
 #include <setjmp.h>
@@ -15,8 +16,9 @@ static void bytes_have_two_figures(void **state)
         uint64_t bytes;
         const char *text;
     } cases[] = {
-        {0, "0 B"},       {999, "999 B"},     {1000, "1.0 kB"},     {1499, "1.5 kB"},     {9949, "9.9 kB"},          {9950, "10 kB"},
-        {999499, "999 kB"}, {999500, "1.0 MB"}, {34000000, "34 MB"}, {1073741824, "1.1 GB"}, {UINT64_MAX, "18 EB"},
+        {0, "0 B"},          {999, "999 B"},         {1000, "1.0 kB"},      {1499, "1.5 kB"},
+        {9949, "9.9 kB"},    {9950, "10 kB"},        {999499, "999 kB"},    {999500, "1.0 MB"},
+        {34000000, "34 MB"}, {1073741824, "1.1 GB"}, {UINT64_MAX, "18 EB"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char out[FORMAT_MAX];
@@ -53,7 +55,9 @@ static void names_are_cut_and_defused(void **state)
         {"a-very-long-name.tar.gz", 12, false, "a-very...gz"},
         {"\x1b[31mred", 20, true, "?[31mred"},
         {"a\nb", 20, true, "a?b"},
-        {"gpj\xe2\x80\xae" "exe", 20, true, "gpj?exe"},
+        {"gpj\xe2\x80\xae"
+         "exe",
+         20, true, "gpj?exe"},
         {"bad\xff", 20, true, "bad?"},
         {"name", 0, true, ""},
         {"\xe6\x96\x87\xe4\xbb\xb6", 3, true, "\xe6\x96\x87\xe2\x80\xa6"},
@@ -62,14 +66,21 @@ static void names_are_cut_and_defused(void **state)
         char out[64];
         text_fit(out, sizeof out, cases[i].text, cases[i].width, cases[i].utf8);
         assert_true(text_width(out) <= cases[i].width);
-        if (strcmp(out, cases[i].want) != 0 && i != 1 && i != 2) /* where a cut falls is not promised, that it fits is */
+        if (strcmp(out, cases[i].want) != 0 && i != 1 &&
+            i != 2) /* where a cut falls is not promised, that it fits is */
             assert_string_equal(out, cases[i].want);
     }
 }
 
 static const struct progress_state midway = {
-    .name = "a film with a long name that goes on and on.mp4", .done = 450000000, .total = 1000000000, .files_done = 3, .files_total = 12,
-    .rate = 34000000, .peers = 5, .show_peers = true,
+    .name = "a film with a long name that goes on and on.mp4",
+    .done = 450000000,
+    .total = 1000000000,
+    .files_done = 3,
+    .files_total = 12,
+    .rate = 34000000,
+    .peers = 5,
+    .show_peers = true,
 };
 
 static void the_line_fits_every_width(void **state)
@@ -91,11 +102,13 @@ static void a_wide_line_says_everything(void **state)
     (void)state;
     char line[2048];
     progress_line(line, sizeof line, &midway, 160, false);
-    static const char *const want[] = {"a film with", "[###", " 45%", "450 MB of 1.0 GB", "3 of 12 files", "34 MB/s", "0:17 left", "5 peers"};
+    static const char *const want[] = {"a film with",   "[###",    " 45%",      "450 MB of 1.0 GB",
+                                       "3 of 12 files", "34 MB/s", "0:17 left", "5 peers"};
     for (size_t i = 0; i < sizeof want / sizeof want[0]; i++)
         assert_non_null(strstr(line, want[i]));
     progress_plain(line, sizeof line, &midway);
-    assert_string_equal(line, "a film with a long name that goes on and on.mp4: 45%, 450 MB of 1.0 GB, 3 of 12 files, 34 MB/s, 0:17 left, 5 peers");
+    assert_string_equal(line, "a film with a long name that goes on and on.mp4: 45%, 450 MB of 1.0 GB, 3 of "
+                              "12 files, 34 MB/s, 0:17 left, 5 peers");
 }
 
 static void only_all_of_it_is_a_hundred_percent(void **state)

@@ -1,5 +1,6 @@
-/* The command table against what else tells of it: the bash completion and the man page name every command and option and no other; and how command
- * lines are understood: options anywhere, wrong ones refused with exit code 2. */
+/* The command table against what else tells of it: the bash completion and the man page name every command
+ * and option and no other; and how command lines are understood: options anywhere, wrong ones refused with
+ * exit code 2. */
 #include "cli/cli.h"
 #include <setjmp.h>
 #include <stdarg.h>
@@ -42,7 +43,8 @@ static void the_completion_knows_every_option(void **state)
         completion_line(line, sizeof line, &cli_commands[i]);
         if (!strstr(text, line))
             fail_msg("missing in completion/bash/shoal: %s", line);
-        n += (size_t)snprintf(words + n, sizeof words - n, "%s%.*s", n ? " " : "", (int)strcspn(cli_commands[i].name, " "), cli_commands[i].name);
+        n += (size_t)snprintf(words + n, sizeof words - n, "%s%.*s", n ? " " : "",
+                              (int)strcspn(cli_commands[i].name, " "), cli_commands[i].name);
     }
     for (const char *p = text; (p = strstr(p, ") echo \"")); p++)
         echoes++;
@@ -93,7 +95,8 @@ static void the_man_page_knows_every_option(void **state)
         found++;
     for (const char *p = text; (p = strstr(p, ", \\fB\\-\\-")); p++)
         assert_memory_equal(p - 3, "\\fR", 3);
-    assert_true(found + 1 >= wanted && found <= wanted + 1); /* --version is written \-V, \-\-version in one piece */
+    assert_true(found + 1 >= wanted &&
+                found <= wanted + 1); /* --version is written \-V, \-\-version in one piece */
     free(text);
 }
 
@@ -150,8 +153,9 @@ static void wrong_lines_are_refused(void **state)
 {
     (void)state;
     static const char *const lines[] = {
-        "shar x",     "network",     "network rotat", "--hom /h status", "status --jsn", "status extra", "get",  "get a b",
-        "get L -o",   "get L -z",    "share",         "up --json",       "get --json=1 L", "unpin",      "frobnicate",
+        "shar x",       "network",   "network rotat",  "--hom /h status", "status --jsn",
+        "status extra", "get",       "get a b",        "get L -o",        "get L -z",
+        "share",        "up --json", "get --json=1 L", "unpin",           "frobnicate",
     };
     for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++) {
         static struct cli cli;

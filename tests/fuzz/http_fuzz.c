@@ -1,5 +1,6 @@
-/* The HTTP parser against itself: any input as a stream of requests (or of responses, by the first bit) must give the same heads, payload and refusal when
- * it comes whole and when it comes in pieces whose sizes the input itself chooses. */
+/* The HTTP parser against itself: any input as a stream of requests (or of responses, by the first bit) must
+ * give the same heads, payload and refusal when it comes whole and when it comes in pieces whose sizes the
+ * input itself chooses. */
 #include "gateways/http/http_parse.h"
 #include "gateways/http/http_target.h"
 #include <stdlib.h>
@@ -31,14 +32,16 @@ static void check_head(const struct http_head *h, const uint8_t *data)
 {
     char out[HTTP_LINE_MAX];
     check(h->size <= HTTP_HEAD_MAX && h->field_count <= HTTP_FIELDS_MAX && !(h->chunked && h->has_length));
-    check(h->path.at + h->path.size <= h->size && h->query.at + h->query.size <= h->size && h->host.at + h->host.size <= h->size);
+    check(h->path.at + h->path.size <= h->size && h->query.at + h->query.size <= h->size &&
+          h->host.at + h->host.size <= h->size);
     for (uint16_t i = 0; i < h->field_count; i++)
         check(h->fields[i].value.at + h->fields[i].value.size < h->size);
     http_decode(out, sizeof out, http_text(data, h->path), false);
     http_query_get(http_text(data, h->query), "q", out, sizeof out);
 }
 
-/* Parses until bad, short of input, or MESSAGES_MAX; `piece` bytes more become visible at a time, then half again as many. */
+/* Parses until bad, short of input, or MESSAGES_MAX; `piece` bytes more become visible at a time, then half
+ * again as many. */
 static void read_stream(struct story *s, const uint8_t *data, size_t size, bool response, size_t piece)
 {
     struct http_head *h = malloc(sizeof *h);
@@ -88,7 +91,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     read_stream(&whole, data + 2, size - 2, response, size);
     read_stream(&pieces, data + 2, size - 2, response, piece);
     check(whole.status == pieces.status && whole.heads == pieces.heads);
-    /* A refusal may come with payload of the same call still unseen in one way and seen in the other (the limit on a body to the end). */
+    /* A refusal may come with payload of the same call still unseen in one way and seen in the other (the
+     * limit on a body to the end). */
     if (whole.status == 0)
         check(whole.hash == pieces.hash && whole.used == pieces.used);
     return 0;

@@ -1,5 +1,5 @@
-/* Bodies: by length, chunked, to the end of the connection. Each case is fed whole, byte by byte, and right before an unreadable page, and must
- * yield the same payload, the same end and the same refusal. */
+/* Bodies: by length, chunked, to the end of the connection. Each case is fed whole, byte by byte, and right
+ * before an unreadable page, and must yield the same payload, the same end and the same refusal. */
 #include "tests/http/feed.h"
 
 static struct guarded page;
@@ -28,14 +28,16 @@ struct outcome {
 static struct http_head framing(const char *fields, bool response)
 {
     char text[512];
-    int n = snprintf(text, sizeof text, "%s\r\n%s\r\n", response ? "HTTP/1.1 200 OK" : "POST / HTTP/1.1\r\nHost: a", fields);
+    int n = snprintf(text, sizeof text, "%s\r\n%s\r\n",
+                     response ? "HTTP/1.1 200 OK" : "POST / HTTP/1.1\r\nHost: a", fields);
     struct http_head h;
     http_head_init(&h, response);
     assert_int_equal(http_head_parse(&h, (const uint8_t *)text, (size_t)n), HTTP_DONE);
     return h;
 }
 
-static void drive(struct outcome *o, const struct http_head *h, uint64_t max, const uint8_t *data, size_t size, size_t step)
+static void drive(struct outcome *o, const struct http_head *h, uint64_t max, const uint8_t *data,
+                  size_t size, size_t step)
 {
     struct http_body b;
     http_body_init(&b, h, max, false);
@@ -175,7 +177,8 @@ static void malformed_chunks_are_refused(void **state)
         struct outcome o;
         feed(&o, &h, 1000, refused[i].text, strlen(refused[i].text));
         if (o.result != HTTP_BAD || o.status != refused[i].status)
-            fail_msg("result %d, status %u instead of %u: %s", o.result, o.status, refused[i].status, refused[i].text);
+            fail_msg("result %d, status %u instead of %u: %s", o.result, o.status, refused[i].status,
+                     refused[i].text);
     }
 }
 
@@ -212,7 +215,8 @@ static void a_response_without_framing_ends_with_the_connection(void **state)
     assert_int_equal(used, 0);
 }
 
-/* One-byte chunks pass while there are few, extensions that only fill the line do not go on for ever, nor do trailers. */
+/* One-byte chunks pass while there are few, extensions that only fill the line do not go on for ever, nor do
+ * trailers. */
 static void framing_without_payload_is_refused_in_time(void **state)
 {
     (void)state;
@@ -223,13 +227,18 @@ static void framing_without_payload_is_refused_in_time(void **state)
     http_body_init(&b, &h, 1000000, false);
     for (int i = 0; i < 100000; i++)
         for (sent = 0; sent < 6; sent += used)
-            assert_int_equal(http_body_parse(&b, (const uint8_t *)"1\r\nx\r\n" + sent, 6 - sent, &used, &piece), HTTP_MORE);
-    static const char stuffed[] = "1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n";
-    static const char trailing[] = "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n";
+            assert_int_equal(
+                http_body_parse(&b, (const uint8_t *)"1\r\nx\r\n" + sent, 6 - sent, &used, &piece),
+                HTTP_MORE);
+    static const char stuffed[] =
+        "1;aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\nx\r\n";
+    static const char trailing[] =
+        "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n";
     for (int kind = 0; kind < 2; kind++) {
         const char *text = kind ? trailing : stuffed;
         http_body_init(&b, &h, 1000000, false);
-        enum http_result r = kind ? http_body_parse(&b, (const uint8_t *)"0\r\n", 3, &used, &piece) : HTTP_MORE;
+        enum http_result r =
+            kind ? http_body_parse(&b, (const uint8_t *)"0\r\n", 3, &used, &piece) : HTTP_MORE;
         size_t total = 0;
         while (r == HTTP_MORE)
             for (sent = 0; sent < strlen(text) && r == HTTP_MORE; sent += used, total += used)

@@ -1,4 +1,5 @@
-/* Feeds one input in three ways: whole, byte by byte, and ending right before an unreadable page; all must agree. */
+/* Feeds one input in three ways: whole, byte by byte, and ending right before an unreadable page; all must
+ * agree. */
 #ifndef TEST_HTTP_FEED_H
 #define TEST_HTTP_FEED_H
 #include "gateways/http/http_parse.h"

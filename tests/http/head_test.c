@@ -1,5 +1,5 @@
-/* Heads of requests and responses: what is accepted and what it means, what is refused and with which status. Each case is fed whole, byte by byte, and
- * right before an unreadable page. */
+/* Heads of requests and responses: what is accepted and what it means, what is refused and with which status.
+ * Each case is fed whole, byte by byte, and right before an unreadable page. */
 #include "tests/http/feed.h"
 
 static struct guarded page;
@@ -63,30 +63,39 @@ static const struct accepted accepted[] = {
     {HEAD "\r\n", HTTP_GET, HTTP_ORIGIN, "/", "", "a", 0, 1, 1, "k", 0},
     {"\r\n" HEAD "\r\n", HTTP_GET, HTTP_ORIGIN, "/", "", "a", 0, 1, 1, "k", 0},
     {HEAD "\r\nleft for the next", HTTP_GET, HTTP_ORIGIN, "/", "", "a", 0, 1, 1, "k", 0},
-    {"GET /a%20b/?q=1&r=%7e HTTP/1.1\r\nHost:localhost:7734 \t \r\n\r\n", HTTP_GET, HTTP_ORIGIN, "/a%20b/", "q=1&r=%7e", "localhost", 7734,
-     1, 1, "k", 0},
-    {"GET /?a|b[c]{d}^`\\? HTTP/1.1\r\n" HOST "\r\n", HTTP_GET, HTTP_ORIGIN, "/", "a|b[c]{d}^`\\?", "a", 0, 1, 1, "k", 0},
+    {"GET /a%20b/?q=1&r=%7e HTTP/1.1\r\nHost:localhost:7734 \t \r\n\r\n", HTTP_GET, HTTP_ORIGIN, "/a%20b/",
+     "q=1&r=%7e", "localhost", 7734, 1, 1, "k", 0},
+    {"GET /?a|b[c]{d}^`\\? HTTP/1.1\r\n" HOST "\r\n", HTTP_GET, HTTP_ORIGIN, "/", "a|b[c]{d}^`\\?", "a", 0, 1,
+     1, "k", 0},
     {"GET // HTTP/1.1\r\n" HOST "\r\n", HTTP_GET, HTTP_ORIGIN, "//", "", "a", 0, 1, 1, "k", 0},
     {"GET / HTTP/1.0\r\n\r\n", HTTP_GET, HTTP_ORIGIN, "/", "", "", 0, 0, 0, "", 0},
     {"GET / HTTP/1.0\r\nConnection: Keep-Alive\r\n\r\n", HTTP_GET, HTTP_ORIGIN, "/", "", "", 0, 0, 1, "k", 0},
     {"GET / HTTP/1.9\r\n" HOST "\r\n", HTTP_GET, HTTP_ORIGIN, "/", "", "a", 0, 1, 1, "k", 0},
     {HEAD "Connection: close\r\n\r\n", HTTP_GET, HTTP_ORIGIN, "/", "", "a", 0, 1, 2, "", 0},
-    {HEAD "Connection: keep-alive\r\nConnection: , x, CLOSE\r\n\r\n", HTTP_GET, HTTP_ORIGIN, "/", "", "a", 0, 1, 3, "", 0},
-    {"GET http://Example.org:80/x?y HTTP/1.1\r\nHost: other\r\n\r\n", HTTP_GET, HTTP_ABSOLUTE, "/x", "y", "Example.org", 80, 1, 1, "k", 0},
+    {HEAD "Connection: keep-alive\r\nConnection: , x, CLOSE\r\n\r\n", HTTP_GET, HTTP_ORIGIN, "/", "", "a", 0,
+     1, 3, "", 0},
+    {"GET http://Example.org:80/x?y HTTP/1.1\r\nHost: other\r\n\r\n", HTTP_GET, HTTP_ABSOLUTE, "/x", "y",
+     "Example.org", 80, 1, 1, "k", 0},
     {"GET HTTP://a HTTP/1.1\r\n" HOST "\r\n", HTTP_GET, HTTP_ABSOLUTE, "", "", "a", 0, 1, 1, "k", 0},
     {"GET http://a?q HTTP/1.1\r\n" HOST "\r\n", HTTP_GET, HTTP_ABSOLUTE, "", "q", "a", 0, 1, 1, "k", 0},
     {"OPTIONS * HTTP/1.1\r\n" HOST "\r\n", HTTP_OPTIONS, HTTP_ASTERISK, "*", "", "a", 0, 1, 1, "k", 0},
-    {"CONNECT a.b:443 HTTP/1.1\r\nHost: a.b:443\r\n\r\n", HTTP_CONNECT, HTTP_AUTHORITY, "", "", "a.b", 443, 1, 1, "k", 0},
+    {"CONNECT a.b:443 HTTP/1.1\r\nHost: a.b:443\r\n\r\n", HTTP_CONNECT, HTTP_AUTHORITY, "", "", "a.b", 443, 1,
+     1, "k", 0},
     {"get / HTTP/1.1\r\n" HOST "\r\n", HTTP_OTHER, HTTP_ORIGIN, "/", "", "a", 0, 1, 1, "k", 0},
     {"M-SEARCH / HTTP/1.1\r\n" HOST "\r\n", HTTP_OTHER, HTTP_ORIGIN, "/", "", "a", 0, 1, 1, "k", 0},
-    {"GET / HTTP/1.1\r\nhOST: [::1]:8\r\nX:\r\nY: \t\x80\xff\t!\r\n\r\n", HTTP_GET, HTTP_ORIGIN, "/", "", "[::1]", 8, 1, 3, "k", 0},
+    {"GET / HTTP/1.1\r\nhOST: [::1]:8\r\nX:\r\nY: \t\x80\xff\t!\r\n\r\n", HTTP_GET, HTTP_ORIGIN, "/", "",
+     "[::1]", 8, 1, 3, "k", 0},
     {"GET / HTTP/1.1\r\nHost: a:\r\n\r\n", HTTP_GET, HTTP_ORIGIN, "/", "", "a", 0, 1, 1, "k", 0},
-    {"POST / HTTP/1.1\r\n" HOST "content-length: 0012\r\n\r\n", HTTP_POST, HTTP_ORIGIN, "/", "", "a", 0, 1, 2, "kl", 12},
-    {"PUT / HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775807\r\n\r\n", HTTP_PUT, HTTP_ORIGIN, "/", "", "a", 0, 1, 2, "kl",
-     INT64_MAX},
-    {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n\r\n", HTTP_POST, HTTP_ORIGIN, "/", "", "a", 0, 1, 2, "kc", 0},
-    {"POST / HTTP/1.1\r\n" HOST "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n", HTTP_POST, HTTP_ORIGIN, "/", "", "a", 0, 1, 3, "kle", 1},
-    {"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", HTTP_POST, HTTP_ORIGIN, "/", "", "", 0, 0, 2, "l", 1},
+    {"POST / HTTP/1.1\r\n" HOST "content-length: 0012\r\n\r\n", HTTP_POST, HTTP_ORIGIN, "/", "", "a", 0, 1, 2,
+     "kl", 12},
+    {"PUT / HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775807\r\n\r\n", HTTP_PUT, HTTP_ORIGIN, "/", "",
+     "a", 0, 1, 2, "kl", INT64_MAX},
+    {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: Chunked\r\n\r\n", HTTP_POST, HTTP_ORIGIN, "/", "", "a", 0,
+     1, 2, "kc", 0},
+    {"POST / HTTP/1.1\r\n" HOST "Expect: 100-Continue\r\nContent-Length: 1\r\n\r\n", HTTP_POST, HTTP_ORIGIN,
+     "/", "", "a", 0, 1, 3, "kle", 1},
+    {"POST / HTTP/1.0\r\nExpect: 100-continue\r\nContent-Length: 1\r\n\r\n", HTTP_POST, HTTP_ORIGIN, "/", "",
+     "", 0, 0, 2, "l", 1},
 };
 
 static void assert_text(const char *data, struct http_span span, const char *want)
@@ -133,7 +142,8 @@ static void a_part_of_a_good_head_asks_for_more(void **state)
         for (size_t cut = 0; cut < h.size; cut++) {
             struct http_head part;
             http_head_init(&part, false);
-            assert_int_equal(http_head_parse(&part, guarded_put(&page, accepted[i].text, cut), cut), HTTP_MORE);
+            assert_int_equal(http_head_parse(&part, guarded_put(&page, accepted[i].text, cut), cut),
+                             HTTP_MORE);
         }
     }
 }
@@ -278,7 +288,8 @@ static const struct refused {
     {400, HEAD "Transfer-Encoding: chunked;q=1\r\n\r\n"},
     {400, HEAD "Transfer-Encoding: \"chunked\"\r\n\r\n"},
     {400, HEAD "Transfer-Encoding: chun ked\r\n\r\n"},
-    {400, HEAD "Transfer-Encoding: \x0b" "chunked\r\n\r\n"},
+    {400, HEAD "Transfer-Encoding: \x0b"
+               "chunked\r\n\r\n"},
     {400, "POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n"},
     {501, HEAD "Transfer-Encoding: gzip, chunked\r\n\r\n"},
     /* the rest */
@@ -295,12 +306,14 @@ static void malformed_requests_are_refused(void **state)
         if (feed(&h, false, refused[i].text, strlen(refused[i].text)) != HTTP_BAD)
             fail_msg("not refused: %s", refused[i].text);
         if (h.error_status != refused[i].status)
-            fail_msg("status %u (%s) instead of %u: %s", h.error_status, h.error, refused[i].status, refused[i].text);
+            fail_msg("status %u (%s) instead of %u: %s", h.error_status, h.error, refused[i].status,
+                     refused[i].text);
         assert_non_null(h.error);
     }
 }
 
-/* Every byte that is neither text nor white space, in the method, the target, a name and a value, NUL included. */
+/* Every byte that is neither text nor white space, in the method, the target, a name and a value, NUL
+ * included. */
 static void control_characters_are_refused_everywhere(void **state)
 {
     (void)state;
@@ -388,7 +401,9 @@ static void many_fields_and_large_heads_are_refused(void **state)
 static void requests_follow_each_other(void **state)
 {
     (void)state;
-    static const char text[] = HEAD "\r\n" "\r\nPOST /b HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc" "HEAD /c HTTP/1.1\r\n" HOST "\r\n";
+    static const char text[] = HEAD "\r\n"
+                                    "\r\nPOST /b HTTP/1.1\r\n" HOST "Content-Length: 3\r\n\r\nabc"
+                                    "HEAD /c HTTP/1.1\r\n" HOST "\r\n";
     static const enum http_method methods[] = {HTTP_GET, HTTP_POST, HTTP_HEAD};
     const uint8_t *at = (const uint8_t *)text, *end = at + sizeof text - 1;
     for (size_t i = 0; i < 3; i++) {
@@ -427,9 +442,16 @@ static void malformed_responses_are_refused(void **state)
 {
     (void)state;
     static const char *const texts[] = {
-        "HTTP/1.1 200\r\n\r\n",        "HTTP/2.0 200 OK\r\n\r\n", "HTTP/1.1 20 OK\r\n\r\n", "HTTP/1.1 099 OK\r\n\r\n",
-        "HTTP/1.1  200 OK\r\n\r\n",    "\r\nHTTP/1.1 200 OK\r\n", "HTTP/1.1 2x0 OK\r\n\r\n", "HTTP/1.1 600 OK\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nA\r\n\r\n", "HTTP/1.1 200 OK\nA: b\r\n\r\n",
+        "HTTP/1.1 200\r\n\r\n",
+        "HTTP/2.0 200 OK\r\n\r\n",
+        "HTTP/1.1 20 OK\r\n\r\n",
+        "HTTP/1.1 099 OK\r\n\r\n",
+        "HTTP/1.1  200 OK\r\n\r\n",
+        "\r\nHTTP/1.1 200 OK\r\n",
+        "HTTP/1.1 2x0 OK\r\n\r\n",
+        "HTTP/1.1 600 OK\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nA\r\n\r\n",
+        "HTTP/1.1 200 OK\nA: b\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
     };
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
