@@ -279,7 +279,7 @@ static bool route_path(struct http_exchange *x, char *path, size_t cap, char *id
         return false;
     snprintf(path, cap, "%s", decoded + 5);
     if (strncmp(path, "jobs/", 5) == 0) {
-        snprintf(id, id_cap, "%s", path + 5);
+        snprintf(id, id_cap, "%.79s", path + 5);
         path[5] = 0;
     }
     return true;
