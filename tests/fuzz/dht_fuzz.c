@@ -90,10 +90,12 @@ static void feed(struct setup *s, const struct net_addr *from, const uint8_t *da
     if (size > sizeof plain)
         return;
     memcpy(plain, data, size);
-    if (dht_message_read(&m, plain, size) == 0 && m.reply) {
+    if (dht_message_read(&m, data, size) == 0 && m.reply) {
         memcpy(m.id, s->id, DHT_ID_SIZE);
         size_t n = dht_message_write(plain, sizeof plain, &m, 0);
-        size = n ? n : size;
+        if (n == 0)
+            return;
+        size = n;
     }
     if (size == 0)
         return;
