@@ -1,6 +1,7 @@
 /* Connections between nodes: listening, dialling, handshakes and their bounds, closing. Frames are in streams_io.c. */
 #include "node/host/streams.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -143,7 +144,9 @@ static void conn_opened(struct conn *c)
     c->state = CONN_OPEN;
     c->owner->totals.handshaking--;
     c->owner->totals.open++;
-    conn_list_remove(c, LIST_HANDSHAKE);
+    if (c->stream.confirmed)
+        conn_list_remove(c, LIST_HANDSHAKE);
+    /* Otherwise message 1 may be a replay: the time limit runs on until a first frame shows that the peer is there. */
     c->control_ready = true;
     conn_list_add(c, LIST_READY);
 }
@@ -218,6 +221,9 @@ static bool read_reply(struct conn *c, uint8_t *message, size_t size)
         return false;
     }
     conn_opened(c);
+    conn_confirm(c);
+    if (c->state == CONN_CLOSING)
+        return false;
     xfer_session_established(core->xfer, host_now(core), c->session, host_out(core));
     if (control.size && xfer_session_recv(core->xfer, host_now(core), c->session, control.data, control.size, host_out(core)) != 0)
         return false; /* the hang-up is carried out by the next drain */
@@ -509,6 +515,7 @@ struct streams *streams_new(struct host_core *core, const struct streams_config 
         free(s);
         return NULL;
     }
+    signal(SIGPIPE, SIG_IGN); /* libuv writes without MSG_NOSIGNAL: a peer that is gone must be an error, not our end */
     s->core = core;
     s->config = *config;
     s->stream = (struct stream_config){.me = core->me, .network = core->network, .crypto = core->crypto};

@@ -110,6 +110,7 @@ void streams_sweep(struct streams *s, uint64_t now);
 /* streams_io.c */
 void conn_read_start(struct conn *c);
 void conn_write_copy(struct conn *c, const uint8_t *bytes, size_t size); /* tries at once; copies what is left */
+void conn_confirm(struct conn *c); /* the initiator's first frame, empty: shows the responder that message 1 was no replay */
 void conn_pump(struct conn *c);
 void conn_serve(struct conn *c, const struct effect *x);
 void conn_io_free(struct conn *c);

@@ -51,13 +51,18 @@ static bool take_frame(struct conn *c, uint8_t *sealed, size_t size, struct data
     int status = stream_open(&c->stream, sealed, size, sealed);
     if (status == 0) {
         status = frame_read(&head, bytes_of(sealed, size - 16));
-        if (status == ERR_UNSUPPORTED)
+        if (status == ERR_UNSUPPORTED) {
+            conn_list_remove(c, LIST_HANDSHAKE);
             return true; /* a kind of frame from a newer version */
+        }
     }
     if (status != 0) {
         conn_close(c, status);
         return false;
     }
+    conn_list_remove(c, LIST_HANDSHAKE); /* a frame that opens: the peer is there */
+    if (head.type == FRAME_CONTROL && head.payload.size == 0)
+        return true;
     if (head.type == FRAME_CONTROL)
         return xfer_session_recv(core->xfer, host_now(core), c->session, head.payload.data, head.payload.size, host_out(core)) == 0;
     return take_payload(c, &head, slab);
@@ -227,6 +232,15 @@ void conn_write_copy(struct conn *c, const uint8_t *bytes, size_t size)
     memcpy(w->bytes, bytes, size);
     uv_buf_t buf = uv_buf_init((char *)w->bytes, (unsigned)size);
     write_queue(c, w, &buf, 1);
+}
+
+void conn_confirm(struct conn *c)
+{
+    uint8_t *scratch = c->owner->scratch;
+    scratch[2] = FRAME_CONTROL;
+    struct bytes plain = bytes_of(scratch + 2, 1);
+    size_t sealed = stream_seal(&c->stream, &plain, 1, scratch);
+    conn_write_copy(c, scratch, sealed);
 }
 
 /* Sends what the core has to say, as few frames as it fits in. */

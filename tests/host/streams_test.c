@@ -469,6 +469,30 @@ static void knower_send(struct fixture *f, struct knower *k, const uint8_t *plai
     free(sealed);
 }
 
+/* given a first message that is repeated by one who does not hold the key, then it is closed like a silent one. */
+static void test_replay(void **state)
+{
+    struct fixture *f = *state;
+    struct streams *s = f->peers[0].streams;
+    struct knower k;
+    knower_connect(f, &k, &f->peers[0]); /* says nothing after its first message, as a replay must */
+    assert_int_equal(s->totals.open, 1);
+    uint64_t now = uv_now(&f->loop);
+    streams_sweep(s, now + s->config.handshake_timeout_ms - 5000);
+    assert_int_equal(s->totals.open, 1);
+    streams_sweep(s, now + s->config.handshake_timeout_ms + 1);
+    assert_int_equal(s->totals.open, 0);
+    stream_fini(&k.stream);
+    close(k.fd);
+    knower_connect(f, &k, &f->peers[0]);
+    knower_send(f, &k, (const uint8_t[]){FRAME_CONTROL}, 1);
+    streams_sweep(s, uv_now(&f->loop) + s->config.handshake_timeout_ms + 1);
+    assert_int_equal(s->totals.open, 1);
+    stream_fini(&k.stream);
+    close(k.fd);
+    turn(f, 10);
+}
+
 /* True when the peer hung up (frames before that are skipped). */
 static bool knower_gone(struct fixture *f, struct knower *k)
 {
@@ -564,6 +588,8 @@ static void test_slow_reader(void **state)
     assert_int_equal(s->totals.open, 1);
     streams_sweep(s, now + 31000);
     assert_int_equal(s->totals.open, 0);
+    while (f->peers[0].core.data->jobs)
+        uv_run(&f->loop, UV_RUN_ONCE);
     turn(f, 20);
     assert_int_equal(f->peers[0].core.data->send_slabs, 0);
 }
@@ -604,6 +630,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_garbage, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trickle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_silent_crowd, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_replay, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rule_breakers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_slow_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_dials, setup, teardown),
