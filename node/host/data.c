@@ -10,15 +10,17 @@
 #include "node/host/data_int.h"
 #include "node/host/streams.h"
 
-#define REFS_MAX         (1u << 20) /* slot in the low 20 bits of a ref, generation above */
-#define SLABS_KEPT       64u        /* given back and kept mapped while transfers run: page faults cost more than copies */
-#define SEND_SLABS_MAX   64u        /* 24 MiB over all streams */
-#define FREE_JOBS_KEPT   16u
-#define TICK_MS          1000u
+#define REFS_MAX   (1u << 20) /* slot in the low 20 bits of a ref, generation above */
+#define SLABS_KEPT 64u /* given back and kept mapped while transfers run: page faults cost more than copies  \
+                        */
+#define SEND_SLABS_MAX 64u /* 24 MiB over all streams */
+#define FREE_JOBS_KEPT 16u
+#define TICK_MS        1000u
 
 /* ---- results ---- */
 
-static void result_leaves(void *owner, uint32_t swarm, uint32_t session, uint32_t leaf, uint32_t count, uint32_t good, int status)
+static void result_leaves(void *owner, uint32_t swarm, uint32_t session, uint32_t leaf, uint32_t count,
+                          uint32_t good, int status)
 {
     struct host_core *core = owner;
     xfer_leaves_result(core->xfer, host_now(core), swarm, session, leaf, count, good, status, host_out(core));
@@ -290,8 +292,8 @@ void data_close(struct data *d, uint32_t ref, void (*closed)(void *context), voi
 
 /* ---- opening complete files ---- */
 
-int data_open_file(struct data *d, const struct content_id *id, const char *path, const struct file_stamp *stamp, const char *tree_path,
-                   uint32_t *ref)
+int data_open_file(struct data *d, const struct content_id *id, const char *path,
+                   const struct file_stamp *stamp, const char *tree_path, uint32_t *ref)
 {
     *ref = 0;
     struct data_ref *r = data_ref_add(d, REF_FILE, id);
@@ -363,7 +365,8 @@ struct data *data_new_with(struct host_core *core, const char *home, size_t budg
     d->budget = budget;
     d->results = *results;
     d->checkpoint_period = CORE_SECONDS(5);
-    d->checkpoint_bytes = UINT64_C(24) << 20; /* what arrives until it is done stays below 32 MiB on most disks */
+    d->checkpoint_bytes = UINT64_C(24)
+                          << 20; /* what arrives until it is done stays below 32 MiB on most disks */
     data_fds_init(&d->fds, io);
     uv_check_init(d->loop, d->check);
     uv_timer_init(d->loop, d->timer);

@@ -1,5 +1,5 @@
-/* Descriptors and system calls of the data plane. Ten thousand shares must work under `ulimit -n 1024`: descriptors are opened when a job
- * needs them and at most DATA_FDS_MAX stay open. */
+/* Descriptors and system calls of the data plane. Ten thousand shares must work under `ulimit -n 1024`:
+ * descriptors are opened when a job needs them and at most DATA_FDS_MAX stay open. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -17,7 +17,8 @@ static int real_open(const char *path, int flags, mode_t mode)
 
 static void real_writeback(int fd)
 {
-    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint: where it is not supported the fdatasync does it all */
+    (void)sync_file_range(
+        fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint: where it is not supported the fdatasync does it all */
 }
 
 const struct data_io data_io_real = {real_open, preadv, pwritev, fdatasync, rename, real_writeback};
@@ -125,7 +126,8 @@ static void evict_locked(struct data_fds *c)
     }
 }
 
-/* Opens f->path and makes sure that it is what it was. Holds the lock: an open of a local file is short, and two jobs of one ref must not race. */
+/* Opens f->path and makes sure that it is what it was. Holds the lock: an open of a local file is short, and
+ * two jobs of one ref must not race. */
 static int open_locked(struct data_fds *c, struct data_file *f)
 {
     int fd = c->io->open(f->path, f->flags | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0666);
@@ -289,8 +291,8 @@ int data_stamp_check(const struct file_stamp *want, int fd)
 {
     struct file_stamp now;
     data_stamp_of(&now, fd);
-    bool same = now.device == want->device && now.inode == want->inode && now.size == want->size && now.mtime_ns == want->mtime_ns &&
-                now.ctime_ns == want->ctime_ns;
+    bool same = now.device == want->device && now.inode == want->inode && now.size == want->size &&
+                now.mtime_ns == want->mtime_ns && now.ctime_ns == want->ctime_ns;
     return same ? 0 : ERR_CHANGED;
 }
 

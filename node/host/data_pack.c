@@ -1,5 +1,5 @@
-/* Packs: the small entries of one directory. Reading checks each entry against its id, since the directory is the user's and may change at any
- * moment; writing makes each file new inside a staging directory of ours. */
+/* Packs: the small entries of one directory. Reading checks each entry against its id, since the directory is
+ * the user's and may change at any moment; writing makes each file new inside a staging directory of ours. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -39,7 +39,8 @@ static int pack_index(struct data_pack *p)
     return 0;
 }
 
-int data_open_pack(struct data *d, const struct content_id *manifest_id, struct bytes manifest, const char *directory, bool write, uint32_t *ref)
+int data_open_pack(struct data *d, const struct content_id *manifest_id, struct bytes manifest,
+                   const char *directory, bool write, uint32_t *ref)
 {
     *ref = 0;
     struct data_ref *r = data_ref_add(d, REF_PACK, manifest_id);
@@ -68,7 +69,8 @@ int data_open_pack(struct data *d, const struct content_id *manifest_id, struct 
     return 0;
 }
 
-/* The manifest was checked when it was opened; ERR_RANGE: no such entry, or not one of a pack (more than one leaf). */
+/* The manifest was checked when it was opened; ERR_RANGE: no such entry, or not one of a pack (more than one
+ * leaf). */
 int data_pack_entry(const struct data_pack *p, uint32_t index, struct manifest_entry *out)
 {
     if (index >= p->count)
@@ -100,7 +102,8 @@ static bool entry_good(const struct manifest_entry *entry, const uint8_t *data, 
     return memcmp(hash, entry->id.root, HASH_SIZE) == 0;
 }
 
-static int write_and_close(const struct data_io *io, int fd, const uint8_t *data, size_t size, const struct manifest_entry *entry, bool sync)
+static int write_and_close(const struct data_io *io, int fd, const uint8_t *data, size_t size,
+                           const struct manifest_entry *entry, bool sync)
 {
     struct iovec v = {(void *)(uintptr_t)data, size};
     int status = size ? data_write_all(io, fd, &v, 1, 0) : 0;

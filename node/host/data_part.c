@@ -1,4 +1,5 @@
-/* Parts: files that are being fetched. Opening and resuming, the map file, checkpoints, finishing (docs/protocol.d/50-storage.md). */
+/* Parts: files that are being fetched. Opening and resuming, the map file, checkpoints, finishing
+ * (docs/protocol.d/50-storage.md). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,7 +18,8 @@
 #define MAP_HEAD        (8 + 1 + CONTENT_ID_SIZE + 1 + 8 + 8 + 4)
 #define MAP_SIZE_MAX    (MAP_HEAD + 65536 / 8 + 4)
 #define WRITEBACK_BYTES (UINT64_C(8) << 20)
-#define SYNC_ANYWAY     (UINT64_C(32) << 20) /* a file this large inside a tree is synced by itself when it is complete */
+#define SYNC_ANYWAY                                                                                          \
+    (UINT64_C(32) << 20) /* a file this large inside a tree is synced by itself when it is complete */
 
 struct data_sync_job {
     uv_work_t work;
@@ -74,15 +76,16 @@ struct map {
     const uint8_t *chunks;
 };
 
-static enum map_state map_read(const struct data_io *io, const char *path, const struct data_ref *r, struct map *m)
+static enum map_state map_read(const struct data_io *io, const char *path, const struct data_ref *r,
+                               struct map *m)
 {
     int fd = path ? io->open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0) : -1;
     if (fd < 0)
         return MAP_NONE;
     ssize_t n = read(fd, m->bytes, sizeof m->bytes);
     close(fd);
-    if (n < MAP_HEAD + 4 || (size_t)n > MAP_SIZE_MAX || memcmp(m->bytes, MAP_MAGIC, 8) != 0 || m->bytes[8] != MAP_VERSION ||
-        get_be32(m->bytes + n - 4) != crc32_ieee(m->bytes, (size_t)n - 4))
+    if (n < MAP_HEAD + 4 || (size_t)n > MAP_SIZE_MAX || memcmp(m->bytes, MAP_MAGIC, 8) != 0 ||
+        m->bytes[8] != MAP_VERSION || get_be32(m->bytes + n - 4) != crc32_ieee(m->bytes, (size_t)n - 4))
         return MAP_BAD;
     struct content_id id;
     if (content_id_unpack(&id, m->bytes + 9) != 0)
@@ -91,7 +94,8 @@ static enum map_state map_read(const struct data_io *io, const char *path, const
         return MAP_OTHER;
     const uint8_t *at = m->bytes + 9 + CONTENT_ID_SIZE;
     uint32_t count = get_be32(at + 17);
-    if (at[0] != r->part->chunk_log2 || count != r->part->chunk_count || (size_t)n != MAP_HEAD + bitmap_size(count) + 4)
+    if (at[0] != r->part->chunk_log2 || count != r->part->chunk_count ||
+        (size_t)n != MAP_HEAD + bitmap_size(count) + 4)
         return MAP_BAD;
     m->device = get_be64(at + 1);
     m->inode = get_be64(at + 9);
@@ -273,8 +277,8 @@ static int part_resume(struct data_ref *r, const struct data_part_params *params
     int status = part_ours(params, state, fresh, size);
     if (status == 0 && params->tree_path && r->part->span_count > 1)
         status = tree_open(r, params->tree_path, &tree_whole);
-    bool trust = status == 0 && state == MAP_GOOD && !fresh && tree_whole && m->device == r->file.device && m->inode == r->file.inode &&
-                 size >= vouched_end(r, m->chunks);
+    bool trust = status == 0 && state == MAP_GOOD && !fresh && tree_whole && m->device == r->file.device &&
+                 m->inode == r->file.inode && size >= vouched_end(r, m->chunks);
     /* Hashes of a single span are in no file: the span is proven again. Its chunks stay good. */
     if (trust)
         part_trust(r, m->chunks);
@@ -284,7 +288,8 @@ static int part_resume(struct data_ref *r, const struct data_part_params *params
         status = grow_to(fd, r->id.size);
     if (status == 0 && !trust && r->part->map_path) {
         size_t n = map_encode(m->bytes, r);
-        status = map_write(d->io, r->part->map_path, m->bytes, n, false); /* vouches for nothing: it only says whose the part is */
+        status = map_write(d->io, r->part->map_path, m->bytes, n,
+                           false); /* vouches for nothing: it only says whose the part is */
     }
     free(m);
     return status;
@@ -323,7 +328,8 @@ static int part_open(struct data_ref *r, const struct data_part_params *params)
     return status;
 }
 
-int data_open_part(struct data *d, const struct data_part_params *params, uint32_t *ref, uint8_t **have, size_t *have_size)
+int data_open_part(struct data *d, const struct data_part_params *params, uint32_t *ref, uint8_t **have,
+                   size_t *have_size)
 {
     *ref = 0;
     *have = NULL;
@@ -588,7 +594,8 @@ static void finish_start(struct data_ref *r)
     core_assert(uv_queue_work(r->data->loop, &r->part->finish->work, finish_run, finish_done) == 0);
 }
 
-/* Something of this ref ended: what waited for it may start. Reads do not matter: the file is the same under its new name. */
+/* Something of this ref ended: what waited for it may start. Reads do not matter: the file is the same under
+ * its new name. */
 void data_part_idle(struct data_ref *r)
 {
     struct data_part *p = r->part;
@@ -604,7 +611,8 @@ void data_part_idle(struct data_ref *r)
         finish_start(r);
 }
 
-void data_finish(struct data *d, uint32_t ref, bool replace, void (*done)(void *context, int status, const struct file_stamp *stamp), void *context)
+void data_finish(struct data *d, uint32_t ref, bool replace,
+                 void (*done)(void *context, int status, const struct file_stamp *stamp), void *context)
 {
     struct data_ref *r = data_ref_find(d, ref);
     core_assert(r != NULL);

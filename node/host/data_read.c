@@ -1,5 +1,6 @@
-/* Reading for others: runs of leaves, proofs and entries, several in one job of the thread pool. A file shared in place is the user's and may
- * change at any moment: its stamp is compared after each read, before a byte of it goes out. */
+/* Reading for others: runs of leaves, proofs and entries, several in one job of the thread pool. A file
+ * shared in place is the user's and may change at any moment: its stamp is compared after each read, before a
+ * byte of it goes out. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -53,7 +54,8 @@ static void leaves_read(struct data *d, struct data_piece *pieces, uint32_t from
         v[i - from] = (struct iovec){pieces[i].out, (size_t)pieces[i].result};
     int fd = data_file_acquire(&d->fds, &r->file), status = fd < 0 ? fd : 0;
     if (status == 0) {
-        status = data_preadv_all(d->io, fd, v, (int)(to - from), (uint64_t)pieces[from].index * TREE_LEAF_SIZE);
+        status =
+            data_preadv_all(d->io, fd, v, (int)(to - from), (uint64_t)pieces[from].index * TREE_LEAF_SIZE);
         if (status == 0)
             status = stamp_verify(&pieces[from], fd);
         data_file_release(&d->fds, &r->file);
@@ -84,7 +86,8 @@ static int span_hash(struct data *d, struct data_piece *p)
     return status;
 }
 
-/* A proof is checked before it goes out: a damaged tree file is our fault and must not look like an attack. */
+/* A proof is checked before it goes out: a damaged tree file is our fault and must not look like an attack.
+ */
 static void proof_read(struct data *d, struct data_piece *p)
 {
     struct data_ref *r = p->held;
@@ -124,8 +127,9 @@ static void on_run(uv_work_t *work)
             proof_read(j->data, p);
         } else {
             const struct data_piece *last = p;
-            while (end < j->count && end - i < RUN_PIECES && j->pieces[end].held == p->held && !j->pieces[end].proof &&
-                   j->pieces[end].result >= 0 && j->pieces[end].index == last->index + last->count)
+            while (end < j->count && end - i < RUN_PIECES && j->pieces[end].held == p->held &&
+                   !j->pieces[end].proof && j->pieces[end].result >= 0 &&
+                   j->pieces[end].index == last->index + last->count)
                 last = &j->pieces[end++];
             leaves_read(j->data, j->pieces, i, end);
         }
@@ -167,7 +171,8 @@ static bool proof_from_memory(struct data_ref *r, struct data_piece *p)
     return true;
 }
 
-void data_read_pieces(struct data *d, struct data_piece *pieces, uint32_t count, void (*done)(void *context), void *context)
+void data_read_pieces(struct data *d, struct data_piece *pieces, uint32_t count, void (*done)(void *context),
+                      void *context)
 {
     struct read_job *j = malloc(sizeof *j);
     core_assert(j != NULL); /* a hundred bytes: without them nothing goes on */
@@ -217,7 +222,8 @@ static void on_one(void *context)
     done(done_context, result);
 }
 
-static void read_one(struct data *d, const struct data_piece *piece, void (*done)(void *context, int64_t bytes), void *context)
+static void read_one(struct data *d, const struct data_piece *piece,
+                     void (*done)(void *context, int64_t bytes), void *context)
 {
     struct read_one *one = malloc(sizeof *one);
     core_assert(one != NULL);
@@ -225,15 +231,19 @@ static void read_one(struct data *d, const struct data_piece *piece, void (*done
     data_read_pieces(d, &one->piece, 1, on_one, one);
 }
 
-void data_read(struct data *d, uint32_t ref, uint32_t leaf, uint32_t count, uint8_t *out, size_t cap, void (*done)(void *context, int64_t bytes),
-               void *context)
+void data_read(struct data *d, uint32_t ref, uint32_t leaf, uint32_t count, uint8_t *out, size_t cap,
+               void (*done)(void *context, int64_t bytes), void *context)
 {
-    read_one(d, &(struct data_piece){.ref = ref, .index = leaf, .count = count, .out = out, .cap = cap}, done, context);
+    read_one(d, &(struct data_piece){.ref = ref, .index = leaf, .count = count, .out = out, .cap = cap}, done,
+             context);
 }
 
-void data_read_proof(struct data *d, uint32_t ref, uint32_t span, uint8_t *out, size_t cap, void (*done)(void *context, int64_t bytes), void *context)
+void data_read_proof(struct data *d, uint32_t ref, uint32_t span, uint8_t *out, size_t cap,
+                     void (*done)(void *context, int64_t bytes), void *context)
 {
-    read_one(d, &(struct data_piece){.ref = ref, .index = span, .count = 1, .proof = true, .out = out, .cap = cap}, done, context);
+    read_one(
+        d, &(struct data_piece){.ref = ref, .index = span, .count = 1, .proof = true, .out = out, .cap = cap},
+        done, context);
 }
 
 struct read_at {
@@ -295,19 +305,25 @@ static int64_t at_prepare(struct data_ref *r, uint64_t offset, size_t size)
     int64_t n = (int64_t)(size < most ? size : most);
     if (n == 0 || r->kind != REF_PART || r->part->finished)
         return n;
-    for (uint64_t leaf = offset / TREE_LEAF_SIZE; leaf <= (offset + (uint64_t)n - 1) / TREE_LEAF_SIZE; leaf++) {
+    for (uint64_t leaf = offset / TREE_LEAF_SIZE; leaf <= (offset + (uint64_t)n - 1) / TREE_LEAF_SIZE;
+         leaf++) {
         if (!bit_get(r->part->leaves_done, (uint32_t)leaf))
             return ERR_NOT_FOUND;
     }
     return n;
 }
 
-void data_read_at(struct data *d, uint32_t ref, uint64_t offset, uint8_t *out, size_t size, void (*done)(void *context, int64_t bytes), void *context)
+void data_read_at(struct data *d, uint32_t ref, uint64_t offset, uint8_t *out, size_t size,
+                  void (*done)(void *context, int64_t bytes), void *context)
 {
     struct data_ref *r = data_ref_find(d, ref);
     struct read_at *a = malloc(sizeof *a);
     core_assert(a != NULL);
-    *a = (struct read_at){.offset = offset, .out = out, .done = done, .context = context, .result = at_prepare(r, offset, size)};
+    *a = (struct read_at){.offset = offset,
+                          .out = out,
+                          .done = done,
+                          .context = context,
+                          .result = at_prepare(r, offset, size)};
     a->size = a->result > 0 ? (size_t)a->result : 0;
     if (a->result >= 0) {
         a->ref = r;

@@ -1,5 +1,6 @@
-/* The tree file: all leaf hashes of a content of several spans, then the layers above the spans (docs/protocol.d/50-storage.md). While a content is
- * being fetched it has holes: each proof that was checked fills in its leaves and its uncles, so that the same span can be proven to others. */
+/* The tree file: all leaf hashes of a content of several spans, then the layers above the spans
+ * (docs/protocol.d/50-storage.md). While a content is being fetched it has holes: each proof that was checked
+ * fills in its leaves and its uncles, so that the same span can be proven to others. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,7 +22,8 @@ static uint64_t width_of(uint64_t content_size)
 }
 
 /* Calls `each` for every uncle of span with its offset in the tree file. */
-static int uncles_each(uint64_t content_size, uint32_t span, int (*each)(void *context, uint32_t index, uint64_t offset), void *context)
+static int uncles_each(uint64_t content_size, uint32_t span,
+                       int (*each)(void *context, uint32_t index, uint64_t offset), void *context)
 {
     uint64_t at = (uint64_t)tree_leaf_count(content_size) * HASH_SIZE, node = span;
     uint32_t index = 0;
@@ -56,7 +58,8 @@ static int uncle_read(void *context, uint32_t index, uint64_t offset)
     return data_pread_all(u->io, u->fd, u->to + (size_t)index * HASH_SIZE, HASH_SIZE, offset);
 }
 
-int data_tree_write_proof(const struct data_io *io, int fd, uint64_t content_size, uint32_t span, const uint8_t *proof)
+int data_tree_write_proof(const struct data_io *io, int fd, uint64_t content_size, uint32_t span,
+                          const uint8_t *proof)
 {
     size_t leaves = (size_t)tree_span_leaves(content_size, span) * HASH_SIZE;
     struct iovec v = {(void *)(uintptr_t)proof, leaves};
@@ -67,7 +70,8 @@ int data_tree_write_proof(const struct data_io *io, int fd, uint64_t content_siz
     return uncles_each(content_size, span, uncle_write, &u);
 }
 
-int data_tree_read_proof(const struct data_io *io, int fd, const struct content_id *id, uint32_t span, uint8_t *out)
+int data_tree_read_proof(const struct data_io *io, int fd, const struct content_id *id, uint32_t span,
+                         uint8_t *out)
 {
     size_t leaves = (size_t)tree_span_leaves(id->size, span) * HASH_SIZE;
     int status = data_pread_all(io, fd, out, leaves, (uint64_t)span * TREE_SPAN_LEAVES * HASH_SIZE);
@@ -83,7 +87,8 @@ int data_tree_complete(const struct data_io *io, int fd, const struct content_id
     int status = upper && leaves ? 0 : ERR_NO_MEMORY;
     for (uint32_t span = 0; status == 0 && span < spans; span++) {
         uint32_t count = tree_span_leaves(id->size, span);
-        status = data_pread_all(io, fd, leaves, (size_t)count * HASH_SIZE, (uint64_t)span * TREE_SPAN_LEAVES * HASH_SIZE);
+        status = data_pread_all(io, fd, leaves, (size_t)count * HASH_SIZE,
+                                (uint64_t)span * TREE_SPAN_LEAVES * HASH_SIZE);
         if (status == 0)
             tree_span_root(upper[span], (const uint8_t(*)[HASH_SIZE])leaves, count, id->size);
     }

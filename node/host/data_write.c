@@ -1,7 +1,8 @@
 /* Arrived payload: gathered into jobs of some 256 KiB, hashed and written in the thread pool.
  *
- * Proofs are checked here on the loop thread, because the leaves that follow in the same stream need their hashes: 20 us a MiB of content. The
- * tree file is written by the job. Leaf hashes of spans in flight stay in memory; older ones are read back from the tree file. */
+ * Proofs are checked here on the loop thread, because the leaves that follow in the same stream need their
+ * hashes: 20 us a MiB of content. The tree file is written by the job. Leaf hashes of spans in flight stay in
+ * memory; older ones are read back from the tree file. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -71,7 +72,10 @@ static struct data_span *span_add(struct data_ref *r, uint32_t span, const uint8
     if (!s)
         return NULL;
     struct data_span **bucket = bucket_of(p, span);
-    *s = (struct data_span){.span = span, .leaves = tree_span_leaves(r->id.size, span), .used = ++p->use_counter, .next = *bucket};
+    *s = (struct data_span){.span = span,
+                            .leaves = tree_span_leaves(r->id.size, span),
+                            .used = ++p->use_counter,
+                            .next = *bucket};
     memcpy(s->proof, proof, size);
     *bucket = s;
     p->span_blocks++;
@@ -124,8 +128,9 @@ static struct data_item *item_add(struct data *d, struct data_ref *r, size_t byt
     return item;
 }
 
-static struct data_item *item_add_payload(struct data_ref *r, enum data_item_kind kind, uint32_t swarm, uint32_t session,
-                                          uint32_t index, uint32_t count, struct data_slab *slab, struct bytes payload)
+static struct data_item *item_add_payload(struct data_ref *r, enum data_item_kind kind, uint32_t swarm,
+                                          uint32_t session, uint32_t index, uint32_t count,
+                                          struct data_slab *slab, struct bytes payload)
 {
     struct data_item *item = item_add(r->data, r, payload.size);
     if (!item)
@@ -158,8 +163,8 @@ static int span_hold(struct data_ref *r, uint32_t span, struct data_span **out)
     return r->has_tree && bit_get(r->part->spans_proven, span) ? 0 : ERR_UNSOLICITED;
 }
 
-static int part_leaves(struct data_ref *r, uint32_t swarm, uint32_t session, uint32_t leaf, uint32_t count, struct data_slab *slab,
-                       struct bytes payload)
+static int part_leaves(struct data_ref *r, uint32_t swarm, uint32_t session, uint32_t leaf, uint32_t count,
+                       struct data_slab *slab, struct bytes payload)
 {
     if (!leaves_well_formed(r, leaf, count, payload.size))
         return ERR_BAD_HASH;
@@ -182,7 +187,8 @@ static int part_leaves(struct data_ref *r, uint32_t swarm, uint32_t session, uin
     return 0;
 }
 
-static int pack_entry(struct data_ref *r, uint32_t swarm, uint32_t session, uint32_t index, struct data_slab *slab, struct bytes payload)
+static int pack_entry(struct data_ref *r, uint32_t swarm, uint32_t session, uint32_t index,
+                      struct data_slab *slab, struct bytes payload)
 {
     struct manifest_entry entry;
     int status = data_pack_entry(r->pack, index, &entry);
@@ -195,8 +201,8 @@ static int pack_entry(struct data_ref *r, uint32_t swarm, uint32_t session, uint
     return 0;
 }
 
-void data_leaves(struct data *d, uint32_t ref, uint32_t swarm, uint32_t session, uint32_t leaf, uint32_t count, struct data_slab *slab,
-                 struct bytes payload)
+void data_leaves(struct data *d, uint32_t ref, uint32_t swarm, uint32_t session, uint32_t leaf,
+                 uint32_t count, struct data_slab *slab, struct bytes payload)
 {
     struct data_ref *r = data_ref_find(d, ref);
     int status = ERR_CANCELLED;
@@ -208,7 +214,8 @@ void data_leaves(struct data *d, uint32_t ref, uint32_t swarm, uint32_t session,
         d->results.leaves(d->results.owner, swarm, session, leaf, count, 0, status);
 }
 
-void data_proof(struct data *d, uint32_t ref, uint32_t swarm, uint32_t session, uint32_t span, struct data_slab *slab, struct bytes payload)
+void data_proof(struct data *d, uint32_t ref, uint32_t swarm, uint32_t session, uint32_t span,
+                struct data_slab *slab, struct bytes payload)
 {
     struct data_ref *r = data_ref_find(d, ref);
     int status = ERR_CANCELLED;
@@ -236,7 +243,8 @@ void data_proof(struct data *d, uint32_t ref, uint32_t swarm, uint32_t session, 
 
 /* ---- in the thread pool ---- */
 
-static const uint8_t *expected_hash(struct data_ref *r, const struct data_item *item, uint32_t leaf, int tree_fd, uint8_t buffer[HASH_SIZE])
+static const uint8_t *expected_hash(struct data_ref *r, const struct data_item *item, uint32_t leaf,
+                                    int tree_fd, uint8_t buffer[HASH_SIZE])
 {
     if (r->leaf_count == 1)
         return r->id.root;
@@ -245,7 +253,8 @@ static const uint8_t *expected_hash(struct data_ref *r, const struct data_item *
         if (s && s->span == leaf >> TREE_SPAN_LOG2)
             return s->proof + (size_t)(leaf & (TREE_SPAN_LEAVES - 1)) * HASH_SIZE;
     }
-    if (tree_fd < 0 || data_pread_all(r->data->io, tree_fd, buffer, HASH_SIZE, (uint64_t)leaf * HASH_SIZE) != 0)
+    if (tree_fd < 0 ||
+        data_pread_all(r->data->io, tree_fd, buffer, HASH_SIZE, (uint64_t)leaf * HASH_SIZE) != 0)
         return NULL;
     return buffer;
 }
@@ -283,7 +292,8 @@ static void leaves_write_singly(struct data_ref *r, struct data_item *item, int 
     for (uint32_t i = 0; i < item->count; i++) {
         if (!(item->good >> i & 1))
             continue;
-        struct iovec v = {(void *)(uintptr_t)(item->payload + (size_t)i * TREE_LEAF_SIZE), item_leaf_size(item, i)};
+        struct iovec v = {(void *)(uintptr_t)(item->payload + (size_t)i * TREE_LEAF_SIZE),
+                          item_leaf_size(item, i)};
         int status = data_write_all(r->data->io, fd, &v, 1, (uint64_t)(item->index + i) * TREE_LEAF_SIZE);
         if (status != 0) {
             item->good &= ~(1u << i);
@@ -299,7 +309,8 @@ static void leaves_write_run(struct data_ref *r, struct data_write_job *j, uint3
     struct iovec v[DATA_JOB_ITEMS];
     for (uint32_t i = from; i < to; i++)
         v[i - from] = (struct iovec){(void *)(uintptr_t)j->items[i].payload, j->items[i].size};
-    int status = data_write_all(r->data->io, fd, v, (int)(to - from), (uint64_t)j->items[from].index * TREE_LEAF_SIZE);
+    int status =
+        data_write_all(r->data->io, fd, v, (int)(to - from), (uint64_t)j->items[from].index * TREE_LEAF_SIZE);
     for (uint32_t i = from; status != 0 && i < to; i++) {
         j->items[i].good = 0;
         j->items[i].status = status;
@@ -320,13 +331,15 @@ static void part_run(struct data_ref *r, struct data_write_job *j)
         else if (item->kind == ITEM_LEAVES)
             leaves_hash(r, item, tree_fd);
         else
-            item->status = data_tree_write_proof(d->io, tree_fd, r->id.size, item->index, item->spans[0]->proof);
+            item->status =
+                data_tree_write_proof(d->io, tree_fd, r->id.size, item->index, item->spans[0]->proof);
     }
     for (uint32_t i = 0; fd >= 0 && i < j->count;) {
         struct data_item *item = &j->items[i];
         uint32_t end = i + 1;
         if (item_all_good(item)) {
-            while (end < j->count && item_all_good(&j->items[end]) && j->items[end].index == j->items[end - 1].index + j->items[end - 1].count)
+            while (end < j->count && item_all_good(&j->items[end]) &&
+                   j->items[end].index == j->items[end - 1].index + j->items[end - 1].count)
                 end++;
             leaves_write_run(r, j, i, end, fd);
         } else if (item->kind == ITEM_LEAVES && item->good) {
@@ -392,7 +405,8 @@ static void item_done(struct data_ref *r, struct data_item *item)
         }
         d->results.proof(d->results.owner, item->swarm, item->session, item->index, item->status);
     } else {
-        d->results.leaves(d->results.owner, item->swarm, item->session, item->index, item->count, item->good, item->status);
+        d->results.leaves(d->results.owner, item->swarm, item->session, item->index, item->count, item->good,
+                          item->status);
     }
     for (int i = 0; i < 2; i++) {
         if (item->spans[i])

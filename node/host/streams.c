@@ -1,4 +1,5 @@
-/* Connections between nodes: listening, dialling, handshakes and their bounds, closing. Frames are in streams_io.c. */
+/* Connections between nodes: listening, dialling, handshakes and their bounds, closing. Frames are in
+ * streams_io.c. */
 #include "node/host/streams.h"
 
 #include <signal.h>
@@ -10,13 +11,14 @@
 
 #define SWEEP_MS        500u
 #define BACKLOG         256
-#define YOUNG_MS        1000u          /* a handshake this young is not pushed out by a newer one */
-#define RATE_WINDOW_MS  30000u         /* a stream with unsent data that moves less than... */
-#define RATE_WINDOW_MIN (16u * 1024u)  /* ...this in that time is closed */
+#define YOUNG_MS        1000u         /* a handshake this young is not pushed out by a newer one */
+#define RATE_WINDOW_MS  30000u        /* a stream with unsent data that moves less than... */
+#define RATE_WINDOW_MIN (16u * 1024u) /* ...this in that time is closed */
 
 void streams_config_default(struct streams_config *c)
 {
-    *c = (struct streams_config){.handshakes_max = 256, .handshakes_per_ip_max = 16, .handshake_timeout_ms = 10000};
+    *c = (struct streams_config){
+        .handshakes_max = 256, .handshakes_per_ip_max = 16, .handshake_timeout_ms = 10000};
 }
 
 /* ---- lists ---- */
@@ -146,19 +148,23 @@ static void conn_opened(struct conn *c)
     c->owner->totals.open++;
     if (c->stream.confirmed)
         conn_list_remove(c, LIST_HANDSHAKE);
-    /* Otherwise message 1 may be a replay: the time limit runs on until a first frame shows that the peer is there. */
+    /* Otherwise message 1 may be a replay: the time limit runs on until a first frame shows that the peer is
+     * there. */
     c->control_ready = true;
     conn_list_add(c, LIST_READY);
 }
 
 /* ---- handshake ---- */
 
-/* Control bytes that fit into a handshake message. The core's messages are whole, so it may be less than there is. */
+/* Control bytes that fit into a handshake message. The core's messages are whole, so it may be less than
+ * there is. */
 static struct bytes first_control(struct conn *c, uint8_t *buffer)
 {
     struct host_core *core = c->owner->core;
     size_t used = 0, n;
-    while (STREAM_FIRST_MAX - used >= 512 && (n = xfer_session_write(core->xfer, host_now(core), c->session, buffer + used, STREAM_FIRST_MAX - used)) > 0)
+    while (STREAM_FIRST_MAX - used >= 512 &&
+           (n = xfer_session_write(core->xfer, host_now(core), c->session, buffer + used,
+                                   STREAM_FIRST_MAX - used)) > 0)
         used += n;
     return bytes_of(buffer, used);
 }
@@ -167,7 +173,8 @@ static bool read_hello(struct conn *c, uint8_t *message, size_t size)
 {
     struct streams *s = c->owner;
     struct host_core *core = s->core;
-    uint8_t ephemeral[32], control_out[STREAM_FIRST_MAX], reply[2 + NOISE_MESSAGE_2_OVERHEAD + 64 + STREAM_FIRST_MAX];
+    uint8_t ephemeral[32], control_out[STREAM_FIRST_MAX],
+        reply[2 + NOISE_MESSAGE_2_OVERHEAD + 64 + STREAM_FIRST_MAX];
     struct bytes control;
     host_random(ephemeral, sizeof ephemeral);
     int status = stream_init(&c->stream, &s->stream, NULL, ephemeral);
@@ -179,7 +186,8 @@ static bool read_hello(struct conn *c, uint8_t *message, size_t size)
         conn_close(c, status);
         return false;
     }
-    uint32_t session = xfer_session_accept(core->xfer, host_now(core), &c->peer, c->stream.peer_key, c->stream.binding, host_out(core));
+    uint32_t session = xfer_session_accept(core->xfer, host_now(core), &c->peer, c->stream.peer_key,
+                                           c->stream.binding, host_out(core));
     if (session == 0) {
         s->totals.refused++;
         conn_close(c, ERR_REFUSED);
@@ -193,7 +201,8 @@ static bool read_hello(struct conn *c, uint8_t *message, size_t size)
         conn_close(c, ERR_NO_MEMORY);
         return false;
     }
-    if (control.size && xfer_session_recv(core->xfer, host_now(core), session, control.data, control.size, host_out(core)) != 0) {
+    if (control.size && xfer_session_recv(core->xfer, host_now(core), session, control.data, control.size,
+                                          host_out(core)) != 0) {
         host_drain(core); /* carries out the hang-up */
         return false;
     }
@@ -225,7 +234,8 @@ static bool read_reply(struct conn *c, uint8_t *message, size_t size)
     if (c->state == CONN_CLOSING)
         return false;
     xfer_session_established(core->xfer, host_now(core), c->session, host_out(core));
-    if (control.size && xfer_session_recv(core->xfer, host_now(core), c->session, control.data, control.size, host_out(core)) != 0)
+    if (control.size && xfer_session_recv(core->xfer, host_now(core), c->session, control.data, control.size,
+                                          host_out(core)) != 0)
         return false; /* the hang-up is carried out by the next drain */
     return true;
 }
@@ -256,7 +266,8 @@ static uint32_t handshakes_from(const struct streams *s, const struct net_addr *
 /* A new connection may come in: limits hold, or the oldest silent one makes room. */
 static bool admit(struct streams *s, const struct net_addr *from)
 {
-    if (net_addr_scope(from) == NET_SCOPE_GLOBAL && handshakes_from(s, from) >= s->config.handshakes_per_ip_max)
+    if (net_addr_scope(from) == NET_SCOPE_GLOBAL &&
+        handshakes_from(s, from) >= s->config.handshakes_per_ip_max)
         return false;
     uint32_t count = 0;
     struct conn *oldest = NULL;
@@ -286,7 +297,8 @@ static void on_connection(uv_stream_t *listener, int status)
     conn_list_remove(c, LIST_HANDSHAKE);
     struct sockaddr_storage sa;
     int size = sizeof sa;
-    if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 || uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &size) != 0 ||
+    if (uv_accept(listener, (uv_stream_t *)&c->tcp) != 0 ||
+        uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&sa, &size) != 0 ||
         !host_from_sockaddr(&c->peer, (struct sockaddr *)&sa) || !admit(s, &c->peer)) {
         s->totals.refused++;
         conn_close(c, ERR_REFUSED);
@@ -350,7 +362,8 @@ static void on_connect(uv_connect_t *request, int status)
         conn_close(c, status == UV_ETIMEDOUT ? ERR_TIMEOUT : ERR_REFUSED);
         return;
     }
-    uint8_t ephemeral[32], control[STREAM_FIRST_MAX], hello[2 + NOISE_MESSAGE_1_OVERHEAD + 64 + STREAM_FIRST_MAX];
+    uint8_t ephemeral[32], control[STREAM_FIRST_MAX],
+        hello[2 + NOISE_MESSAGE_1_OVERHEAD + 64 + STREAM_FIRST_MAX];
     host_random(ephemeral, sizeof ephemeral);
     status = stream_init(&c->stream, &s->stream, c->dial_key, ephemeral);
     crypto_wipe(ephemeral, sizeof ephemeral);
@@ -394,7 +407,8 @@ static void dial(struct streams *s, const struct effect *x)
     if (!c || !slot_set(s, session, c)) {
         if (c)
             conn_close(c, ERR_NO_MEMORY);
-        xfer_session_closed(s->core->xfer, host_now(s->core), session, s->closing ? ERR_CANCELLED : ERR_NO_MEMORY, host_out(s->core));
+        xfer_session_closed(s->core->xfer, host_now(s->core), session,
+                            s->closing ? ERR_CANCELLED : ERR_NO_MEMORY, host_out(s->core));
         host_drain(s->core);
         return;
     }
@@ -465,7 +479,8 @@ static void on_prepare(uv_prepare_t *prepare)
 void streams_sweep(struct streams *s, uint64_t now)
 {
     struct conn *oldest;
-    while ((oldest = s->lists[LIST_HANDSHAKE].first) != NULL && now - oldest->since_ms >= s->config.handshake_timeout_ms) {
+    while ((oldest = s->lists[LIST_HANDSHAKE].first) != NULL &&
+           now - oldest->since_ms >= s->config.handshake_timeout_ms) {
         s->totals.handshake_timeout++;
         conn_close(oldest, ERR_TIMEOUT);
     }
@@ -515,7 +530,9 @@ struct streams *streams_new(struct host_core *core, const struct streams_config 
         free(s);
         return NULL;
     }
-    signal(SIGPIPE, SIG_IGN); /* libuv writes without MSG_NOSIGNAL: a peer that is gone must be an error, not our end */
+    signal(
+        SIGPIPE,
+        SIG_IGN); /* libuv writes without MSG_NOSIGNAL: a peer that is gone must be an error, not our end */
     s->core = core;
     s->config = *config;
     s->stream = (struct stream_config){.me = core->me, .network = core->network, .crypto = core->crypto};

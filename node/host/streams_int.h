@@ -6,11 +6,12 @@
 #include "node/host/streams.h"
 #include "transfer/frame.h"
 
-#define CONN_UNSENT_MAX   (512u * 1024u) /* handed to the kernel's door and not yet through: nothing more is made */
-#define CONN_SERVE_JOBS   3u             /* reads ahead */
-#define SERVE_FRAMES      40u            /* in one job */
-#define HELLO_SIZE_MAX    (NOISE_MESSAGE_1_OVERHEAD + 64 + STREAM_FIRST_MAX)
-#define LISTENERS_MAX     4u
+#define CONN_UNSENT_MAX                                                                                      \
+    (512u * 1024u)          /* handed to the kernel's door and not yet through: nothing more is made */
+#define CONN_SERVE_JOBS 3u  /* reads ahead */
+#define SERVE_FRAMES    40u /* in one job */
+#define HELLO_SIZE_MAX  (NOISE_MESSAGE_1_OVERHEAD + 64 + STREAM_FIRST_MAX)
+#define LISTENERS_MAX   4u
 
 enum conn_state {
     CONN_CONNECTING, /* dialled */
@@ -21,18 +22,18 @@ enum conn_state {
     CONN_CLOSING
 };
 
-struct serve { /* one EFFECT_SERVE */
+struct serve {                                /* one EFFECT_SERVE */
     uint32_t channel, ref, leaf, count, next; /* next: leaves (or entries) that a job already took */
     uint32_t frames;                          /* in jobs */
     uint32_t bytes;
     int status;
-    bool proof;                               /* still to be sent first */
+    bool proof; /* still to be sent first */
     bool all_taken;
 };
 
 struct serve_frame {
-    uint64_t serve;      /* number in the connection's queue */
-    uint32_t at, head;   /* offset in the slab; size of the frame's head */
+    uint64_t serve;    /* number in the connection's queue */
+    uint32_t at, head; /* offset in the slab; size of the frame's head */
 };
 
 struct serve_job {
@@ -57,19 +58,19 @@ struct conn {
     struct stream stream;
     struct net_addr peer;
     uint8_t dial_key[NODE_KEY_SIZE];
-    uint32_t session;          /* 0: the core does not know it */
+    uint32_t session; /* 0: the core does not know it */
     enum conn_state state;
-    bool incoming, closed;     /* closed: the handle is gone */
+    bool incoming, closed; /* closed: the handle is gone */
     uint64_t since_ms;
     struct conn *next[LIST_COUNT], *prev[LIST_COUNT];
     bool in[LIST_COUNT];
-    uint8_t *partial;          /* the beginning of a frame, only while there is one */
+    uint8_t *partial; /* the beginning of a frame, only while there is one */
     size_t partial_size;
     struct data_slab *reading; /* between on_alloc and on_read */
     bool control_ready;        /* the core has control bytes */
     size_t unsent;
     uint64_t window_ms, window_moved, sent; /* for the least rate */
-    struct serve *serves;      /* ring */
+    struct serve *serves;                   /* ring */
     uint32_t serve_cap;
     uint64_t serve_head, serve_take, serve_tail; /* numbers: oldest, next one for a job, next free */
     struct serve_job *jobs, **jobs_end;
@@ -91,7 +92,7 @@ struct streams {
     struct conn **by_slot;
     uint32_t slot_count;
     struct streams_totals totals;
-    uint32_t handles;             /* connections, listeners and our own, not yet closed */
+    uint32_t handles; /* connections, listeners and our own, not yet closed */
     bool closing, free_wanted;
     void (*closed)(void *context);
     void *closed_context;
@@ -104,13 +105,16 @@ void conn_list_remove(struct conn *c, int list);
 void conn_close(struct conn *c, int reason);
 void conn_free_if_done(struct conn *c);
 
-/* Closes what is too old or too slow at this time of the loop [ms]; a timer calls it, and tests with a time of their own. */
+/* Closes what is too old or too slow at this time of the loop [ms]; a timer calls it, and tests with a time
+ * of their own. */
 void streams_sweep(struct streams *s, uint64_t now);
 
 /* streams_io.c */
 void conn_read_start(struct conn *c);
-void conn_write_copy(struct conn *c, const uint8_t *bytes, size_t size); /* tries at once; copies what is left */
-void conn_confirm(struct conn *c); /* the initiator's first frame, empty: shows the responder that message 1 was no replay */
+void conn_write_copy(struct conn *c, const uint8_t *bytes,
+                     size_t size); /* tries at once; copies what is left */
+void conn_confirm(struct conn *c); /* the initiator's first frame, empty: shows the responder that message 1
+                                      was no replay */
 void conn_pump(struct conn *c);
 void conn_serve(struct conn *c, const struct effect *x);
 void conn_io_free(struct conn *c);

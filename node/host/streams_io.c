@@ -24,20 +24,22 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
     *buf = uv_buf_init((char *)at + c->partial_size, (unsigned)(slab->size - slab->used - c->partial_size));
 }
 
-/* Payload goes to the data plane when the core asked for it. False: the peer broke the rules and a hang-up is under way. */
+/* Payload goes to the data plane when the core asked for it. False: the peer broke the rules and a hang-up is
+ * under way. */
 static bool take_payload(struct conn *c, const struct frame_head *h, struct data_slab *slab)
 {
     struct host_core *core = c->owner->core;
     uint32_t swarm = 0, ref = 0, bytes = (uint32_t)h->payload.size;
     int status;
     if (h->type == FRAME_PROOF) {
-        status = xfer_proof_arrived(core->xfer, host_now(core), c->session, h->channel, h->index, bytes, &swarm, &ref, host_out(core));
+        status = xfer_proof_arrived(core->xfer, host_now(core), c->session, h->channel, h->index, bytes,
+                                    &swarm, &ref, host_out(core));
         if (status == 0)
             data_proof(core->data, ref, swarm, c->session, h->index, slab, h->payload);
     } else {
         uint32_t count = h->type == FRAME_LEAVES ? h->count : 1;
-        status = xfer_leaves_arrived(core->xfer, host_now(core), c->session, h->channel, h->index, count, bytes, &swarm, &ref,
-                                     host_out(core));
+        status = xfer_leaves_arrived(core->xfer, host_now(core), c->session, h->channel, h->index, count,
+                                     bytes, &swarm, &ref, host_out(core));
         if (status == 0)
             data_leaves(core->data, ref, swarm, c->session, h->index, count, slab, h->payload);
     }
@@ -64,7 +66,8 @@ static bool take_frame(struct conn *c, uint8_t *sealed, size_t size, struct data
     if (head.type == FRAME_CONTROL && head.payload.size == 0)
         return true;
     if (head.type == FRAME_CONTROL)
-        return xfer_session_recv(core->xfer, host_now(core), c->session, head.payload.data, head.payload.size, host_out(core)) == 0;
+        return xfer_session_recv(core->xfer, host_now(core), c->session, head.payload.data, head.payload.size,
+                                 host_out(core)) == 0;
     return take_payload(c, &head, slab);
 }
 
@@ -249,7 +252,8 @@ static void control_pump(struct conn *c)
     struct host_core *core = c->owner->core;
     uint8_t *scratch = c->owner->scratch;
     while (c->control_ready && c->state == CONN_OPEN && c->unsent < CONN_UNSENT_MAX) {
-        size_t n = xfer_session_write(core->xfer, host_now(core), c->session, scratch + 3, STREAM_PLAIN_MAX - 1);
+        size_t n =
+            xfer_session_write(core->xfer, host_now(core), c->session, scratch + 3, STREAM_PLAIN_MAX - 1);
         if (n == 0) {
             c->control_ready = false;
             return;
@@ -285,7 +289,8 @@ static bool serves_grow(struct conn *c)
 static void serve_report(struct conn *c, const struct serve *v)
 {
     struct host_core *core = c->owner->core;
-    xfer_served(core->xfer, host_now(core), c->session, v->channel, v->leaf, v->count, v->bytes, v->status, host_out(core));
+    xfer_served(core->xfer, host_now(core), c->session, v->channel, v->leaf, v->count, v->bytes, v->status,
+                host_out(core));
 }
 
 void conn_serve(struct conn *c, const struct effect *x)
@@ -311,7 +316,8 @@ static uint32_t head_size(bool pack, bool proof)
 }
 
 /* Lays one frame out behind the others. 1; 0: no room; or a negative error of the piece. */
-static int frame_add(struct conn *c, struct serve_job *j, struct serve *v, uint64_t number, uint32_t index, uint32_t count, bool proof)
+static int frame_add(struct conn *c, struct serve_job *j, struct serve *v, uint64_t number, uint32_t index,
+                     uint32_t count, bool proof)
 {
     struct data *d = c->owner->core->data;
     bool pack = data_is_pack(d, v->ref);
@@ -324,14 +330,17 @@ static int frame_add(struct conn *c, struct serve_job *j, struct serve *v, uint6
     struct serve_frame *f = &j->frames[j->count];
     *f = (struct serve_frame){.serve = number, .at = j->slab->used, .head = head};
     uint8_t *at = j->slab->bytes + f->at + 2;
-    struct frame_head h = {.type = (uint8_t)(proof ? FRAME_PROOF : pack ? FRAME_ENTRY : FRAME_LEAVES),
+    struct frame_head h = {.type = (uint8_t)(proof  ? FRAME_PROOF
+                                             : pack ? FRAME_ENTRY
+                                                    : FRAME_LEAVES),
                            .channel = v->channel,
                            .index = index,
                            .count = (uint8_t)count};
     uint8_t written[FRAME_HEAD_MAX];
     core_assert(frame_head_write(written, &h) == head);
     memcpy(at, written, head);
-    j->pieces[j->count] = (struct data_piece){.ref = v->ref, .index = index, .count = count, .proof = proof, .out = at + head, .cap = (size_t)size};
+    j->pieces[j->count] = (struct data_piece){
+        .ref = v->ref, .index = index, .count = count, .proof = proof, .out = at + head, .cap = (size_t)size};
     j->slab->used += need;
     j->count++;
     v->frames++;
@@ -451,7 +460,8 @@ static void on_pieces(void *context)
 static void serve_pump(struct conn *c)
 {
     struct streams *s = c->owner;
-    while (c->state == CONN_OPEN && c->serve_take < c->serve_tail && c->job_count < CONN_SERVE_JOBS && c->unsent < CONN_UNSENT_MAX) {
+    while (c->state == CONN_OPEN && c->serve_take < c->serve_tail && c->job_count < CONN_SERVE_JOBS &&
+           c->unsent < CONN_UNSENT_MAX) {
         struct data_slab *slab = data_send_slab(s->core->data);
         struct serve_job *j = slab ? malloc(sizeof *j) : NULL;
         if (!j) {

@@ -1,10 +1,12 @@
-/* The yardstick of the transfer bar: the least that any program must do to move a file between two hosts with every byte encrypted and every
- * leaf hashed. Sender: pread, seal, send. Receiver: receive, open, SHA-256 of each 16 KiB leaf, pwrite, fdatasync at the end. One thread a side,
- * one TCP connection over loopback, frames of at most 65,535 bytes.
+/* The yardstick of the transfer bar: the least that any program must do to move a file between two hosts with
+ * every byte encrypted and every leaf hashed. Sender: pread, seal, send. Receiver: receive, open, SHA-256 of
+ * each 16 KiB leaf, pwrite, fdatasync at the end. One thread a side, one TCP connection over loopback, frames
+ * of at most 65,535 bytes.
  *
  *     loop_bench --size 1GiB --src FILE --dst FILE [--clear] [--no-sync]
  *
- * --src is made with pseudo-random bytes when it is shorter than --size. Prints one line: MB/s from before the first pread to after the fdatasync. */
+ * --src is made with pseudo-random bytes when it is shorter than --size. Prints one line: MB/s from before
+ * the first pread to after the fdatasync. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -106,7 +108,8 @@ static void *sender(void *argument)
         if (!s->clear) {
             int out = 0;
             nonce_set(c, counter++, true);
-            if (EVP_EncryptUpdate(c, buffer + 2, &out, buffer + 2, (int)n) != 1 || EVP_EncryptFinal_ex(c, buffer + 2 + n, &out) != 1 ||
+            if (EVP_EncryptUpdate(c, buffer + 2, &out, buffer + 2, (int)n) != 1 ||
+                EVP_EncryptFinal_ex(c, buffer + 2 + n, &out) != 1 ||
                 EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_GET_TAG, TAG, buffer + 2 + n) != 1)
                 die("seal");
         }
@@ -139,7 +142,8 @@ static void *receiver(void *argument)
         if (!s->clear) {
             int out = 0;
             nonce_set(c, counter++, false);
-            if (EVP_DecryptUpdate(c, buffer, &out, buffer, (int)n) != 1 || EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TAG, buffer + n) != 1 ||
+            if (EVP_DecryptUpdate(c, buffer, &out, buffer, (int)n) != 1 ||
+                EVP_CIPHER_CTX_ctrl(c, EVP_CTRL_AEAD_SET_TAG, TAG, buffer + n) != 1 ||
                 EVP_DecryptFinal_ex(c, buffer + n, &out) != 1)
                 die("open");
         }
@@ -246,20 +250,22 @@ int main(int argc, char **argv)
     }
     source_make(src, size);
     unlink(dst);
-    struct side a = {.path = src, .size = size, .clear = clear}, b = {.path = dst, .size = size, .clear = clear, .sync = sync_end};
+    struct side a = {.path = src, .size = size, .clear = clear},
+                b = {.path = dst, .size = size, .clear = clear, .sync = sync_end};
     connect_pair(&a.socket, &b.socket);
     pthread_t threads[2];
     double start = seconds();
-    if (pthread_create(&threads[0], NULL, receiver, &b) != 0 || pthread_create(&threads[1], NULL, sender, &a) != 0)
+    if (pthread_create(&threads[0], NULL, receiver, &b) != 0 ||
+        pthread_create(&threads[1], NULL, sender, &a) != 0)
         die("thread");
     pthread_join(threads[0], NULL);
     pthread_join(threads[1], NULL);
     double took = seconds() - start;
     struct rusage usage;
     getrusage(RUSAGE_SELF, &usage);
-    printf("loop %s %s: %.0f MB/s (%.3f s for %llu bytes; cpu %.2f s user %.2f s system)\n", clear ? "clear" : "sealed",
-           sync_end ? "synced" : "unsynced", (double)size / took / 1e6, took, (unsigned long long)size,
-           (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6,
+    printf("loop %s %s: %.0f MB/s (%.3f s for %llu bytes; cpu %.2f s user %.2f s system)\n",
+           clear ? "clear" : "sealed", sync_end ? "synced" : "unsynced", (double)size / took / 1e6, took,
+           (unsigned long long)size, (double)usage.ru_utime.tv_sec + (double)usage.ru_utime.tv_usec / 1e6,
            (double)usage.ru_stime.tv_sec + (double)usage.ru_stime.tv_usec / 1e6);
     return 0;
 }

@@ -1,5 +1,6 @@
-/* Two nodes, reduced to core, streams and data plane, in two processes: one file from one to the other over loopback, to disk, synced, renamed. To
- * be compared with loop_bench in the same run; the whole nodes are measured by tests/bench/transfer.py.
+/* Two nodes, reduced to core, streams and data plane, in two processes: one file from one to the other over
+ * loopback, to disk, synced, renamed. To be compared with loop_bench in the same run; the whole nodes are
+ * measured by tests/bench/transfer.py.
  *
  *     pair_bench --src FILE --dst FILE [--rounds N]
  *
@@ -36,9 +37,9 @@ static void report(const char *who)
 {
     struct rusage u;
     getrusage(RUSAGE_SELF, &u);
-    fprintf(stderr, "  %s: resident at most %.1f MiB, cpu %.2f s user %.2f s system, switches %ld + %ld\n", who, resident_mib(),
-            (double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6, (double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6,
-            u.ru_nvcsw, u.ru_nivcsw);
+    fprintf(stderr, "  %s: resident at most %.1f MiB, cpu %.2f s user %.2f s system, switches %ld + %ld\n",
+            who, resident_mib(), (double)u.ru_utime.tv_sec + (double)u.ru_utime.tv_usec / 1e6,
+            (double)u.ru_stime.tv_sec + (double)u.ru_stime.tv_usec / 1e6, u.ru_nvcsw, u.ru_nivcsw);
 }
 
 static void on_order(uv_poll_t *poll, int status, int events)
@@ -120,7 +121,8 @@ int main(int argc, char **argv)
         pid_t leech = fork();
         if (leech == 0) {
             double took = leech_run(&h, dst, dst_tree);
-            printf("pair: %.0f MB/s (%.3f s for %llu bytes)\n", (double)h.id.size / took / 1e6, took, (unsigned long long)h.id.size);
+            printf("pair: %.0f MB/s (%.3f s for %llu bytes)\n", (double)h.id.size / took / 1e6, took,
+                   (unsigned long long)h.id.size);
             exit(0);
         }
         waitpid(leech, NULL, 0);

@@ -1,5 +1,6 @@
-/* The data plane alone: parts, proofs, checkpoints and what a crash leaves, packs, files shared in place, descriptors, the memory budget. The
- * swarm core is replaced by a recorder; system calls by ones that fail on purpose. */
+/* The data plane alone: parts, proofs, checkpoints and what a crash leaves, packs, files shared in place,
+ * descriptors, the memory budget. The swarm core is replaced by a recorder; system calls by ones that fail on
+ * purpose. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -43,7 +44,8 @@ static void content_make(struct content *c, uint64_t size, uint64_t seed)
     for (uint32_t i = 0; i < leaves; i++)
         tree_sha256(c->leaves[i], c->bytes + (size_t)i * TREE_LEAF_SIZE, tree_leaf_bytes(size, i));
     for (uint32_t i = 0; i < spans; i++)
-        tree_span_root(c->upper[i], (const uint8_t(*)[HASH_SIZE])c->leaves + i * TREE_SPAN_LEAVES, tree_span_leaves(size, i), size);
+        tree_span_root(c->upper[i], (const uint8_t(*)[HASH_SIZE])c->leaves + i * TREE_SPAN_LEAVES,
+                       tree_span_leaves(size, i), size);
     tree_upper_build(c->upper, size);
     c->id = (struct content_id){.size = size, .kind = CONTENT_FILE};
     memcpy(c->id.root, c->upper[tree_upper_count(size) - 1], HASH_SIZE);
@@ -68,10 +70,15 @@ static size_t content_proof(const struct content *c, uint32_t span, uint8_t out[
 
 #define RANGES_MAX 65536
 static struct {
-    int ops_left;            /* -1: never fails */
+    int ops_left; /* -1: never fails */
     int pwrite_error, sync_error;
     bool record;
-    struct range { dev_t device; ino_t inode; off_t at; size_t size; } ranges[RANGES_MAX];
+    struct range {
+        dev_t device;
+        ino_t inode;
+        off_t at;
+        size_t size;
+    } ranges[RANGES_MAX];
     uint32_t count;
 } disk;
 static uv_mutex_t disk_lock;
@@ -149,7 +156,8 @@ static void fake_writeback(int fd)
     (void)fd;
 }
 
-static const struct data_io fake_io = {fake_open, fake_preadv, fake_pwritev, fake_fdatasync, fake_rename, fake_writeback};
+static const struct data_io fake_io = {fake_open,      fake_preadv, fake_pwritev,
+                                       fake_fdatasync, fake_rename, fake_writeback};
 
 /* ---- fixture ---- */
 
@@ -172,7 +180,8 @@ static void on_idle(uv_idle_t *idle)
     (void)idle;
 }
 
-static void record_leaves(void *owner, uint32_t swarm, uint32_t session, uint32_t leaf, uint32_t count, uint32_t good, int status)
+static void record_leaves(void *owner, uint32_t swarm, uint32_t session, uint32_t leaf, uint32_t count,
+                          uint32_t good, int status)
 {
     struct fixture *f = owner;
     (void)leaf;
@@ -315,7 +324,8 @@ static int checkpoint(struct fixture *f, uint32_t ref)
     return f->status;
 }
 
-static int64_t read_leaves(struct fixture *f, uint32_t ref, uint32_t leaf, uint32_t count, uint8_t *out, size_t cap)
+static int64_t read_leaves(struct fixture *f, uint32_t ref, uint32_t leaf, uint32_t count, uint8_t *out,
+                           size_t cap)
 {
     data_read(f->data, ref, leaf, count, out, cap, on_bytes, f);
     settle(f);
@@ -351,7 +361,8 @@ static struct bytes arrive(struct fixture *f, struct data_slab **slab, const uin
     return bytes_of(at, size);
 }
 
-static void feed_leaves(struct fixture *f, uint32_t ref, const struct content *c, uint32_t leaf, uint32_t count)
+static void feed_leaves(struct fixture *f, uint32_t ref, const struct content *c, uint32_t leaf,
+                        uint32_t count)
 {
     struct data_slab *slab;
     size_t size = (size_t)(count - 1) * TREE_LEAF_SIZE + tree_leaf_bytes(c->id.size, leaf + count - 1);
@@ -371,9 +382,11 @@ static void feed_proof(struct fixture *f, uint32_t ref, const struct content *c,
 }
 
 /* One chunk: its proof (every time, as another session would), then frames of three leaves. */
-static void feed_chunk(struct fixture *f, uint32_t ref, const struct content *c, uint8_t chunk_log2, uint32_t chunk)
+static void feed_chunk(struct fixture *f, uint32_t ref, const struct content *c, uint8_t chunk_log2,
+                       uint32_t chunk)
 {
-    uint32_t first = chunk << chunk_log2, end = first + (1u << chunk_log2), total = tree_leaf_count(c->id.size);
+    uint32_t first = chunk << chunk_log2, end = first + (1u << chunk_log2),
+             total = tree_leaf_count(c->id.size);
     end = end < total ? end : total;
     if (total > 1)
         feed_proof(f, ref, c, first >> TREE_SPAN_LOG2);
@@ -386,13 +399,17 @@ static void path_in(const struct fixture *f, char out[160], const char *name)
     snprintf(out, 160, "%s/%s", f->dir, name);
 }
 
-static int open_part(struct fixture *f, const struct content *c, const char *name, uint32_t *ref, uint8_t **have, size_t *size)
+static int open_part(struct fixture *f, const struct content *c, const char *name, uint32_t *ref,
+                     uint8_t **have, size_t *size)
 {
     char path[160], tree[160];
     path_in(f, path, name);
     snprintf(tree, sizeof tree, "%s/trees/%02x", f->home, c->id.root[0]);
     snprintf(tree + strlen(tree), sizeof tree - strlen(tree), "/tree");
-    struct data_part_params p = {.id = c->id, .path = path, .tree_path = tree_span_count(c->id.size) > 1 ? tree : NULL, .chunk_leaves_log2 = 4};
+    struct data_part_params p = {.id = c->id,
+                                 .path = path,
+                                 .tree_path = tree_span_count(c->id.size) > 1 ? tree : NULL,
+                                 .chunk_leaves_log2 = 4};
     int status = data_open_part(f->data, &p, ref, have, size);
     if (status != 0)
         assert_null(*have);
@@ -425,9 +442,12 @@ static bool exists(const char *path)
 
 /* ---- tests ---- */
 
-static const uint64_t sizes[] = {0, 1, 16383, 16384, 16385, 49152, 262144, 1048576, 1048577, 3u << 20, (3u << 20) + 7 * 16384 + 5, 9u << 20};
+static const uint64_t sizes[] = {
+    0,       1, 16383, 16384, 16385, 49152, 262144, 1048576, 1048577, 3u << 20, (3u << 20) + 7 * 16384 + 5,
+    9u << 20};
 
-/* given every shape of tree, when all chunks arrive in random order, then the file is whole, has its final name and can be served. */
+/* given every shape of tree, when all chunks arrive in random order, then the file is whole, has its final
+ * name and can be served. */
 static void test_round_trip(void **state)
 {
     struct fixture *f = *state;
@@ -534,8 +554,11 @@ static void test_bad_bytes(void **state)
     assert_int_equal(read_at(f, ref, TREE_LEAF_SIZE - 1, out, 2), ERR_NOT_FOUND);
 
     /* Lengths and places that cannot be. */
-    static const struct { uint32_t leaf, count; size_t size; } wrong[] = {
-        {0, 3, 49151}, {0, 2, 49152}, {0, 0, 0}, {191, 2, 32768}, {192, 1, 16384}, {0xffffffff, 3, 49152}, {0, 33, 49152}};
+    static const struct {
+        uint32_t leaf, count;
+        size_t size;
+    } wrong[] = {{0, 3, 49151},   {0, 2, 49152},          {0, 0, 0},     {191, 2, 32768},
+                 {192, 1, 16384}, {0xffffffff, 3, 49152}, {0, 33, 49152}};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         struct data_slab *slab;
         struct bytes payload = arrive(f, &slab, c.bytes, wrong[i].size);
@@ -548,7 +571,8 @@ static void test_bad_bytes(void **state)
     content_free(&c);
 }
 
-/* given a checkpoint, then exactly the whole chunks before it are there after a restart; later ones are not. */
+/* given a checkpoint, then exactly the whole chunks before it are there after a restart; later ones are not.
+ */
 static void test_resume(void **state)
 {
     struct fixture *f = *state;
@@ -592,7 +616,8 @@ static void test_resume(void **state)
     content_free(&c);
 }
 
-/* given a map that does not belong to the part file, then nothing is trusted; given a file of the user's, then it is left alone. */
+/* given a map that does not belong to the part file, then nothing is trusted; given a file of the user's,
+ * then it is left alone. */
 static void test_lying_map(void **state)
 {
     struct fixture *f = *state;
@@ -680,8 +705,8 @@ static void disk_forget(const char *path)
     close(fd);
 }
 
-/* given a crash at any system call, then every chunk that is trusted afterwards is right, nothing has the final name before it is whole, and the
- * fetch can be completed. */
+/* given a crash at any system call, then every chunk that is trusted afterwards is right, nothing has the
+ * final name before it is whole, and the fetch can be completed. */
 static void test_crashes(void **state)
 {
     struct fixture *f = *state;
@@ -749,13 +774,16 @@ static void test_crashes(void **state)
     content_free(&c);
 }
 
-/* given a full disk or a failing one, then nobody is blamed, nothing is lost, and it goes on when it is well again. */
+/* given a full disk or a failing one, then nobody is blamed, nothing is lost, and it goes on when it is well
+ * again. */
 static void test_write_errors(void **state)
 {
     struct fixture *f = *state;
     struct content c;
     content_make(&c, 2u << 20, 11);
-    static const struct { int system, want; } errors[] = {{ENOSPC, ERR_NO_SPACE}, {EDQUOT, ERR_NO_SPACE}, {EIO, ERR_IO}, {EACCES, ERR_PERMISSION}};
+    static const struct {
+        int system, want;
+    } errors[] = {{ENOSPC, ERR_NO_SPACE}, {EDQUOT, ERR_NO_SPACE}, {EIO, ERR_IO}, {EACCES, ERR_PERMISSION}};
     for (size_t i = 0; i < sizeof errors / sizeof *errors; i++) {
         uint32_t ref;
         uint8_t *have;
@@ -797,7 +825,8 @@ static void test_write_errors(void **state)
     content_free(&c);
 }
 
-/* given a real small tmpfs (needs root), when it fills, then ERR_NO_SPACE; when room comes back, then the fetch completes. */
+/* given a real small tmpfs (needs root), when it fills, then ERR_NO_SPACE; when room comes back, then the
+ * fetch completes. */
 static void test_full_tmpfs(void **state)
 {
     struct fixture *f = *state;
@@ -853,8 +882,10 @@ static void test_shared_file(void **state)
     path_in(f, moved, "moved");
     snprintf(tree, sizeof tree, "%s/tree", f->home);
     int fd = open(tree, O_WRONLY | O_CREAT, 0666);
-    assert_int_equal(write(fd, c.leaves, tree_leaf_count(c.id.size) * HASH_SIZE), tree_leaf_count(c.id.size) * HASH_SIZE);
-    assert_int_equal(write(fd, c.upper, tree_upper_count(c.id.size) * HASH_SIZE), tree_upper_count(c.id.size) * HASH_SIZE);
+    assert_int_equal(write(fd, c.leaves, tree_leaf_count(c.id.size) * HASH_SIZE),
+                     tree_leaf_count(c.id.size) * HASH_SIZE);
+    assert_int_equal(write(fd, c.upper, tree_upper_count(c.id.size) * HASH_SIZE),
+                     tree_upper_count(c.id.size) * HASH_SIZE);
     close(fd);
     enum { APPENDED, TOUCHED, REPLACED, SHORTENED, REMOVED, UNREADABLE, BAD_TREE, CASES };
     for (int i = 0; i < CASES; i++) {
@@ -988,7 +1019,8 @@ static void entry_id(struct content_id *out, const char *bytes)
     tree_sha256(out->root, (const uint8_t *)bytes, strlen(bytes));
 }
 
-/* given a pack, then right entries become files and objects, wrong ones nothing; and reading notices what changed. */
+/* given a pack, then right entries become files and objects, wrong ones nothing; and reading notices what
+ * changed. */
 static void test_pack(void **state)
 {
     struct fixture *f = *state;
@@ -1001,7 +1033,9 @@ static void test_pack(void **state)
     manifest_begin(&p, 5);
     struct bytes last = {0};
     for (size_t i = 0; i < 5; i++) {
-        struct manifest_entry e = {.name = bytes_of(i < 4 ? names[i] : "too big", i < 4 ? strlen(names[i]) : 7), .executable = i == 2};
+        struct manifest_entry e = {.name =
+                                       bytes_of(i < 4 ? names[i] : "too big", i < 4 ? strlen(names[i]) : 7),
+                                   .executable = i == 2};
         if (i < 4)
             entry_id(&e.id, texts[i]);
         else
@@ -1014,7 +1048,8 @@ static void test_pack(void **state)
     assert_true(p.size <= sizeof buffer);
     struct content_id id = {.size = p.size, .kind = CONTENT_TREE};
     uint32_t ref;
-    assert_int_equal(data_open_pack(f->data, &id, bytes_of(buffer, p.size - 1), f->dir, true, &ref), ERR_MALFORMED);
+    assert_int_equal(data_open_pack(f->data, &id, bytes_of(buffer, p.size - 1), f->dir, true, &ref),
+                     ERR_MALFORMED);
     assert_int_equal(data_open_pack(f->data, &id, bytes_of(buffer, p.size), f->dir, true, &ref), 0);
     assert_true(data_is_pack(f->data, ref));
     f->worst_status = 0;

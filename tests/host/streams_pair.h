@@ -1,4 +1,5 @@
-/* A node reduced to what moves files: core, streams and data plane, no store and no sockets for datagrams. Used by streams_test and pair_bench. */
+/* A node reduced to what moves files: core, streams and data plane, no store and no sockets for datagrams.
+ * Used by streams_test and pair_bench. */
 #ifndef SHOAL_TESTS_STREAMS_PAIR_H
 #define SHOAL_TESTS_STREAMS_PAIR_H
 #include <fcntl.h>
@@ -51,7 +52,8 @@ static void peer_persist(void *owner, uint32_t key, struct bytes bytes)
     (void)bytes;
 }
 
-static void peer_content(void *owner, uint32_t session, uint32_t channel, bool pack, const uint8_t key[HASH_SIZE])
+static void peer_content(void *owner, uint32_t session, uint32_t channel, bool pack,
+                         const uint8_t key[HASH_SIZE])
 {
     struct peer *p = owner;
     uint32_t swarm = 0;
@@ -134,11 +136,12 @@ static void peer_start(struct peer *p, uv_loop_t *loop, uint8_t number, const ch
     p->keys = key_pool_new(&core_alloc_libc, &core_crypto_real, 64);
     pool_init(&p->lookups, &core_alloc_libc, dht_lookup_size(&p->dht_config), 16);
     pool_init(&p->records, &core_alloc_libc, dht_record_size(), 16);
-    struct node_config c = {.dht = {&p->dht_config, &core_crypto_real, p->keys, &core_alloc_libc, &p->lookups, &p->records},
-                            .xfer = {&p->xfer_config, &core_crypto_real, &core_alloc_libc},
-                            .me = &p->me,
-                            .network = &p->network,
-                            .stream_port = p->listen.port};
+    struct node_config c = {
+        .dht = {&p->dht_config, &core_crypto_real, p->keys, &core_alloc_libc, &p->lookups, &p->records},
+        .xfer = {&p->xfer_config, &core_crypto_real, &core_alloc_libc},
+        .me = &p->me,
+        .network = &p->network,
+        .stream_port = p->listen.port};
     host_random(c.seed, sizeof c.seed);
     p->core.node = node_new(&c, host_now(&p->core));
     core_assert(p->core.node != NULL);
@@ -174,13 +177,15 @@ static void peer_stop(struct peer *p)
     host_core_fini(&p->core);
 }
 
-static struct peer_swarm *peer_swarm_add(struct peer *p, const struct content_id *id, uint32_t ref, const struct xfer_geometry *g, bool pack,
-                                         bool complete, const uint8_t *have)
+static struct peer_swarm *peer_swarm_add(struct peer *p, const struct content_id *id, uint32_t ref,
+                                         const struct xfer_geometry *g, bool pack, bool complete,
+                                         const uint8_t *have)
 {
     struct peer_swarm *s = &p->swarms[p->swarm_count++];
     *s = (struct peer_swarm){.id = *id, .ref = ref, .pack = pack};
     content_provider_key(s->key, id, &p->network, &core_crypto_real);
-    struct xfer_swarm_params params = {.id = *id, .ref = ref, .pack = pack, .geometry = *g, .complete = complete, .have_chunks = have};
+    struct xfer_swarm_params params = {
+        .id = *id, .ref = ref, .pack = pack, .geometry = *g, .complete = complete, .have_chunks = have};
     memcpy(params.provider_key, s->key, HASH_SIZE);
     s->number = xfer_swarm_add(p->core.xfer, host_now(&p->core), &params, host_out(&p->core));
     core_assert(s->number != 0);
@@ -189,7 +194,8 @@ static struct peer_swarm *peer_swarm_add(struct peer *p, const struct content_id
 }
 
 /* Hashes a file and serves it. tree_path is written when there is more than one span. */
-static struct peer_swarm *peer_share(struct peer *p, const char *path, const char *tree_path, struct content_id *id)
+static struct peer_swarm *peer_share(struct peer *p, const char *path, const char *tree_path,
+                                     struct content_id *id)
 {
     int fd = open(path, O_RDONLY);
     core_assert(fd >= 0);
@@ -221,11 +227,14 @@ static struct peer_swarm *peer_share(struct peer *p, const char *path, const cha
     return peer_swarm_add(p, id, ref, &g, false, true, NULL);
 }
 
-static struct peer_swarm *peer_fetch(struct peer *p, const struct content_id *id, const char *path, const char *tree_path)
+static struct peer_swarm *peer_fetch(struct peer *p, const struct content_id *id, const char *path,
+                                     const char *tree_path)
 {
     struct xfer_geometry g;
     xfer_geometry_content(&g, id->size);
-    struct data_part_params params = {.id = *id, .path = path, .tree_path = tree_span_count(id->size) > 1 ? tree_path : NULL,
+    struct data_part_params params = {.id = *id,
+                                      .path = path,
+                                      .tree_path = tree_span_count(id->size) > 1 ? tree_path : NULL,
                                       .chunk_leaves_log2 = g.chunk_leaves_log2};
     uint32_t ref;
     uint8_t *have;
@@ -236,9 +245,11 @@ static struct peer_swarm *peer_fetch(struct peer *p, const struct content_id *id
     return s;
 }
 
-static void peer_source(struct peer *p, const struct peer_swarm *s, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr)
+static void peer_source(struct peer *p, const struct peer_swarm *s, const uint8_t key[NODE_KEY_SIZE],
+                        const struct net_addr *addr)
 {
-    xfer_swarm_peer(p->core.xfer, host_now(&p->core), s->number, key, addr, XFER_SOURCE_LINK, host_out(&p->core));
+    xfer_swarm_peer(p->core.xfer, host_now(&p->core), s->number, key, addr, XFER_SOURCE_LINK,
+                    host_out(&p->core));
     host_drain(&p->core);
 }
 #endif

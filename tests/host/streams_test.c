@@ -1,5 +1,6 @@
-/* Streams between nodes over real loopback TCP: files and packs from node to node with the real swarm core and data plane, and what strangers
- * do to a listening port. Time-outs are driven by the test, so nothing sleeps. */
+/* Streams between nodes over real loopback TCP: files and packs from node to node with the real swarm core
+ * and data plane, and what strangers do to a listening port. Time-outs are driven by the test, so nothing
+ * sleeps. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -204,9 +205,11 @@ static void test_pack(void **state)
     struct xfer_geometry g;
     xfer_geometry_pack(&g, FILES, 8000);
     uint32_t ref;
-    assert_int_equal(data_open_pack(f->peers[0].core.data, &id, bytes_of(manifest, p.size), from, false, &ref), 0);
+    assert_int_equal(
+        data_open_pack(f->peers[0].core.data, &id, bytes_of(manifest, p.size), from, false, &ref), 0);
     peer_swarm_add(&f->peers[0], &id, ref, &g, true, true, NULL);
-    assert_int_equal(data_open_pack(f->peers[1].core.data, &id, bytes_of(manifest, p.size), to, true, &ref), 0);
+    assert_int_equal(data_open_pack(f->peers[1].core.data, &id, bytes_of(manifest, p.size), to, true, &ref),
+                     0);
     struct peer_swarm *s = peer_swarm_add(&f->peers[1], &id, ref, &g, true, false, NULL);
     peer_source(&f->peers[1], s, f->peers[0].me.key, &f->peers[0].listen);
     run_until(f, &s->finished);
@@ -221,7 +224,8 @@ static void test_pack(void **state)
     free(manifest);
 }
 
-/* given a file that changes while it is being served, then what arrived stays unfinished and nobody is banned for it. */
+/* given a file that changes while it is being served, then what arrived stays unfinished and nobody is banned
+ * for it. */
 static void test_changed(void **state)
 {
     struct fixture *f = *state;
@@ -246,7 +250,8 @@ static void test_changed(void **state)
     assert_int_not_equal(access(dst, F_OK), 0);
 }
 
-/* given any moment of a transfer, when either side goes away, then nothing breaks, and what is left can still be stopped cleanly. */
+/* given any moment of a transfer, when either side goes away, then nothing breaks, and what is left can still
+ * be stopped cleanly. */
 static void test_interrupted(void **state)
 {
     struct fixture *f = *state;
@@ -322,11 +327,15 @@ static void test_garbage(void **state)
     rng_init(&r, 1, 1);
     for (size_t i = 0; i < sizeof random; i++)
         random[i] = (uint8_t)rng_u32(&r);
-    static const struct { uint8_t head[2]; size_t size; bool stays; } cases[] = {
-        {{0, 0}, 0, false},        /* an empty message */
-        {{0, 1}, 1, false},        /* too short */
-        {{0, 96}, 96, false},      /* no room for a tag */
-        {{0, 200}, 200, false},    /* a random one */
+    static const struct {
+        uint8_t head[2];
+        size_t size;
+        bool stays;
+    } cases[] = {
+        {{0, 0}, 0, false},     /* an empty message */
+        {{0, 1}, 1, false},     /* too short */
+        {{0, 96}, 96, false},   /* no room for a tag */
+        {{0, 200}, 200, false}, /* a random one */
         {{4, 0}, 1024, false},
         {{0xff, 0xff}, 10, false}, /* longer than a first message may be: not waited for */
         {{0x47, 0x45}, 30, false}, /* "GE", of an HTTP request */
@@ -349,7 +358,8 @@ static void test_garbage(void **state)
     assert_int_equal(f->peers[0].ups, 0);
 }
 
-/* given a first message that comes byte by byte, then it costs a few hundred bytes and ends at the time-out. */
+/* given a first message that comes byte by byte, then it costs a few hundred bytes and ends at the time-out.
+ */
 static void test_trickle(void **state)
 {
     struct fixture *f = *state;
@@ -370,7 +380,8 @@ static void test_trickle(void **state)
     close(fd);
 }
 
-/* given a thousand silent connections, then a bounded number is kept, real ones still come in, and all end at the time-out. */
+/* given a thousand silent connections, then a bounded number is kept, real ones still come in, and all end at
+ * the time-out. */
 static void test_silent_crowd(void **state)
 {
     struct fixture *f = *state;
@@ -469,7 +480,8 @@ static void knower_send(struct fixture *f, struct knower *k, const uint8_t *plai
     free(sealed);
 }
 
-/* given a first message that is repeated by one who does not hold the key, then it is closed like a silent one. */
+/* given a first message that is repeated by one who does not hold the key, then it is closed like a silent
+ * one. */
 static void test_replay(void **state)
 {
     struct fixture *f = *state;
@@ -506,11 +518,17 @@ static bool knower_gone(struct fixture *f, struct knower *k)
     return false;
 }
 
-/* given an authenticated peer that breaks the rules, then it is hung up on; what a newer version may send is ignored. */
+/* given an authenticated peer that breaks the rules, then it is hung up on; what a newer version may send is
+ * ignored. */
 static void test_rule_breakers(void **state)
 {
     struct fixture *f = *state;
-    static const struct { const char *what; uint8_t plain[64]; size_t size; bool gone; } cases[] = {
+    static const struct {
+        const char *what;
+        uint8_t plain[64];
+        size_t size;
+        bool gone;
+    } cases[] = {
         {"an unknown kind of frame", {9, 1, 2, 3}, 4, false},
         {"leaves without a head", {FRAME_LEAVES, 0, 0}, 3, true},
         {"leaves, count 0", {FRAME_LEAVES, 0, 0, 0, 1, 0, 0, 0, 0, 0}, 10, true},
@@ -552,7 +570,8 @@ static void test_rule_breakers(void **state)
     xfer_check(f->peers[0].core.xfer);
 }
 
-/* given a reader that stops reading, then what is queued for it stays bounded, and it is closed for moving too little. */
+/* given a reader that stops reading, then what is queued for it stays bounded, and it is closed for moving
+ * too little. */
 static void test_slow_reader(void **state)
 {
     struct fixture *f = *state;
@@ -594,17 +613,23 @@ static void test_slow_reader(void **state)
     assert_int_equal(f->peers[0].core.data->send_slabs, 0);
 }
 
-/* given nobody behind an address, another node behind it, or another network, then the dial fails and the core hears of it. */
+/* given nobody behind an address, another node behind it, or another network, then the dial fails and the
+ * core hears of it. */
 static void test_bad_dials(void **state)
 {
     struct fixture *f = *state;
     struct peer *p = &f->peers[1];
     f->peers[2].network.id[0] = 1; /* a stranger's network: it has spoken to nobody yet */
     struct net_addr closed = net_addr_v4(127, 0, 0, 1, 1);
-    const struct { const uint8_t *key; const struct net_addr *addr; } dials[] = {
-        {f->peers[0].me.key, &closed}, {f->peers[0].me.key, &f->peers[3].listen}, {f->peers[2].me.key, &f->peers[2].listen}};
+    const struct {
+        const uint8_t *key;
+        const struct net_addr *addr;
+    } dials[] = {{f->peers[0].me.key, &closed},
+                 {f->peers[0].me.key, &f->peers[3].listen},
+                 {f->peers[2].me.key, &f->peers[2].listen}};
     for (size_t i = 0; i < sizeof dials / sizeof *dials; i++) {
-        uint32_t session = xfer_session_dial(p->core.xfer, host_now(&p->core), dials[i].key, dials[i].addr, host_out(&p->core));
+        uint32_t session = xfer_session_dial(p->core.xfer, host_now(&p->core), dials[i].key, dials[i].addr,
+                                             host_out(&p->core));
         assert_int_not_equal(session, 0);
         host_drain(&p->core);
         for (int k = 0; k < 10000 && p->streams->lists[LIST_ALL].first; k++)
