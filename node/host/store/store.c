@@ -191,6 +191,20 @@ static int make_private(const char *path)
     return 0;
 }
 
+/* They exist from the start, so that whoever writes below them makes at most one folder. */
+static int make_folders(struct store *s)
+{
+    static const char *const kinds[] = {"objects", "trees"};
+    for (size_t i = 0; i < 2; i++) {
+        char path[PATH_MAX];
+        if ((size_t)snprintf(path, sizeof path, "%s/%s", s->home, kinds[i]) >= sizeof path)
+            return ERR_RANGE;
+        if (mkdir(path, 0700) && errno != EEXIST)
+            return errno == ENOSPC ? ERR_NO_SPACE : errno == EACCES || errno == EROFS ? ERR_PERMISSION : ERR_IO;
+    }
+    return 0;
+}
+
 static int configure(struct store *s)
 {
     sqlite3_busy_timeout(s->db, 10000);
@@ -250,6 +264,8 @@ int store_open(struct store **out, const char *home, char *message)
         return status;
     }
     int status = make_private(path);
+    if (status == 0)
+        status = make_folders(s);
     if (status == 0)
         status = store_error(
             s, sqlite3_open_v2(path, &s->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
