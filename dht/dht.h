@@ -82,7 +82,8 @@ void dht_cancel(struct dht_node *n, uint32_t op); /* no notice follows */
 
 /* Provider announcements. The node keeps a sorted set of keys (DHT_ANNOUNCE_MAX) from env->alloc and renews them in walks over key-space
  * regions: one lookup per region, many keys per put. `urgent` keys (just shared) get a lookup at once, with DHT_NOTICE_ANNOUNCED when
- * stored. ERR_FULL, ERR_NO_MEMORY. Re-adding a key is a no-op. */
+ * stored. ERR_FULL, ERR_NO_MEMORY. Re-adding a key is a no-op, unless urgent with an op: then it is
+ * announced once more, so that the notice comes. */
 #define DHT_ANNOUNCE_MAX 1000000
 int dht_announce(struct dht_node *n, core_time now, const uint8_t key[DHT_KEY_SIZE], bool urgent, uint32_t op, struct effects *out);
 void dht_unannounce(struct dht_node *n, const uint8_t key[DHT_KEY_SIZE]);

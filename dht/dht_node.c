@@ -508,6 +508,12 @@ int dht_announce(struct dht_node *n, core_time now, const uint8_t key[DHT_KEY_SI
 {
     enter(n, now, out);
     int status = dht_announce_add(&n->announce, key, urgent ? DHT_DUE_URGENT : dht_now_s(n), urgent ? op : 0);
+    struct dht_announced *known = status == ERR_EXISTS && urgent && op ? dht_announce_find(&n->announce, key) : NULL;
+    if (known) { /* somebody waits: announced once more, or told when the walk that carries it ends */
+        known->op = op;
+        if (!known->walk)
+            dht_announce_set_due(&n->announce, known, DHT_DUE_URGENT);
+    }
     dht_timer_at_most(n, DHT_TIMER_ANNOUNCE, now);
     leave(n);
     return status == ERR_EXISTS ? 0 : status;

@@ -135,9 +135,26 @@ static uint32_t path_width(const struct dht_lookup *l, const struct dht_config *
     return width < config->alpha ? config->alpha : width;
 }
 
+/* Hearsay of a teller none of whose entries has answered yet: only so many are tried at once, so that a liar cannot make us send
+ * a whole list of victims a datagram in one burst. */
+static bool unproven(const struct dht_lookup *l, const struct dht_candidate *c)
+{
+    uint32_t tried = 0;
+    for (uint32_t i = 0; c->teller && i < l->count; i++) {
+        const struct dht_candidate *other = &l->candidates[i];
+        if (other->id == c->teller) {
+            if (other->told_good)
+                return false;
+            tried += other->told_dead;
+        }
+        tried += other->teller == c->teller && other->state == DHT_ASKED;
+    }
+    return tried >= DHT_TELLER_DEAD_MAX;
+}
+
 /* The first candidate of this family (and path, unless -1) that still must be asked; *open: requests under way among those
- * that must answer. */
-static uint32_t first_wanted(const struct dht_lookup *l, int family, int path, uint32_t width, uint32_t *open)
+ * that must answer. now: leave out those that must wait. */
+static uint32_t first_wanted(const struct dht_lookup *l, int family, int path, uint32_t width, bool now, uint32_t *open)
 {
     uint32_t counted = 0, first = l->count;
     for (uint32_t i = 0; i < l->count; i++) {
@@ -147,7 +164,7 @@ static uint32_t first_wanted(const struct dht_lookup *l, int family, int path, u
         if (counted >= width && !(l->radius && path < 0 && c->distance <= l->radius))
             break;
         counted++;
-        if (c->state == DHT_NEW && first == l->count)
+        if (c->state == DHT_NEW && first == l->count && !(now && unproven(l, c)))
             first = i;
         *open += c->state == DHT_ASKED;
     }
@@ -192,11 +209,11 @@ struct dht_candidate *dht_lookup_next(struct dht_lookup *l, const struct dht_con
         for (int path = 0; path < l->paths; path++) {
             if (in_flight(l, family, path) >= per_path)
                 continue;
-            uint32_t i = first_wanted(l, family, path, path_width(l, config), &open);
+            uint32_t i = first_wanted(l, family, path, path_width(l, config), true, &open);
             if (i < l->count)
                 return &l->candidates[i];
         }
-        uint32_t i = first_wanted(l, family, -1, l->width, &open);
+        uint32_t i = first_wanted(l, family, -1, l->width, true, &open);
         if (i < l->count)
             return &l->candidates[i];
     }
@@ -212,7 +229,7 @@ bool dht_lookup_finished(const struct dht_lookup *l, const struct dht_config *co
         uint32_t open = 0, slow = 0, answered = 0;
         for (int path = -1; path < l->paths; path++) {
             uint32_t width = path < 0 ? l->width : path_width(l, config);
-            if (first_wanted(l, family, path, width, &open) < l->count && !spent)
+            if (first_wanted(l, family, path, width, false, &open) < l->count && !spent)
                 return false;
         }
         for (uint32_t i = 0; i < l->count; i++) {

@@ -289,6 +289,11 @@ static void test_cancel(void **state)
     world_run(w, w->now + CORE_SECONDS(10));
     for (uint32_t op = 1; op <= 30; op++)
         assert_int_equal(world_notice_count(w, 3, op, DHT_NOTICE_DONE), op % 3 != 0);
+    /* announced again by somebody who waits for the notice: it comes, each time */
+    for (uint32_t op = 40; op < 43; op++) {
+        assert_int_equal(world_announce(w, 3, key, true, op), 0);
+        assert_non_null(world_wait(w, 3, op, CORE_SECONDS(5)));
+    }
     assert_int_equal(world_find(w, 3, key, 0), ERR_RANGE);
     assert_int_equal(world_get(w, 3, 99, key, 1), ERR_RANGE);
     world_free(w);
