@@ -239,8 +239,8 @@ static void find_asked(struct node *n, core_time now, uint32_t session, uint32_t
     }
 }
 
-/* A contact drawn by lot, not one that was drawn before; false: there is none. */
-static bool third_node(struct node *n, const struct node_addr *not_this, struct node_addr *out)
+/* A contact drawn by lot, not the one that `third` held before, goes there; false: there is none. */
+static bool third_node(struct node *n, struct node_addr *third)
 {
     struct node_addr contacts[16];
     uint32_t count = dht_contacts(n->dht, contacts, 16), start;
@@ -248,17 +248,19 @@ static bool third_node(struct node *n, const struct node_addr *not_this, struct 
         return false;
     start = rng_below(&n->rng, count);
     for (uint32_t i = 0; i < count; i++) {
-        *out = contacts[(start + i) % count];
-        if (memcmp(out->key, not_this->key, NODE_KEY_SIZE) != 0)
-            return true;
+        const struct node_addr *next = &contacts[(start + i) % count];
+        if (memcmp(next->key, third->key, NODE_KEY_SIZE) == 0)
+            continue;
+        *third = *next;
+        return true;
     }
-    return count == 1 && (*out = contacts[0], true);
+    return true; /* the only one there is: asked once more */
 }
 
 /* Dials a third node and asks it; on to the next one until FIND_TRIES. False: nobody left to ask. */
 static bool ask_third(struct node *n, core_time now, struct node_op *op, struct effects *out)
 {
-    while (op->tries < FIND_TRIES && third_node(n, &op->third, &op->third)) {
+    while (op->tries < FIND_TRIES && third_node(n, &op->third)) {
         op->tries++;
         op->deadline = core_time_add(now, OP_TIMEOUT / 2);
         uint32_t session = xfer_session_dial(n->xfer, now, op->third.key, &op->third.addr, out);

@@ -438,7 +438,9 @@ static void need_peers(struct xfer *x, struct swarm *w)
     if (w->channel_count >= NEED_SOURCES)
         return;
     w->need_gap++;
-    xfer_notice(x, XFER_NOTICE_NEED_PEERS, w->number);
+    struct effect *e = xfer_notice(x, XFER_NOTICE_NEED_PEERS, w->number);
+    memcpy(effects_reserve(x->out, e, HASH_SIZE), w->provider_key, HASH_SIZE);
+    effects_commit(x->out, e, HASH_SIZE);
 }
 
 static void gossip(struct xfer *x, struct swarm *w)
