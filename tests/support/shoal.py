@@ -242,7 +242,7 @@ class Nodes:
     def __exit__(self, kind, value, trace):
         if kind is not None and not issubclass(kind, KeyboardInterrupt):
             for node in self.nodes:
-                tail = node.log()[-1500:].strip()
+                tail = node.log()[-600:].strip()
                 if tail:
                     print(f"# log of {node.name}:\n# " + tail.replace("\n", "\n# "), flush=True)
         self.close()
