@@ -206,6 +206,7 @@ static void flush_contents(struct xfer *x)
         struct effect *e = effects_add(x->out, EFFECT_CONTENT);
         e->u.content.session = c->session->number;
         e->u.content.channel = c->number;
+        e->u.content.pack = c->pack;
         uint8_t *bytes = effects_reserve(x->out, e, HASH_SIZE);
         memcpy(bytes, c->provider_key, HASH_SIZE);
         effects_commit(x->out, e, HASH_SIZE);
