@@ -65,6 +65,9 @@ void fetches_stop(struct fetches *f, void (*stopped)(void *context), void *conte
     f->closing++; /* so that nothing calls back before all of them were told */
     while (f->list)
         fetch_free(f->list);
+    struct fetch_unit *u, *next;
+    DL_FOREACH_SAFE(f->units, u, next)
+        fetch_unit_close(u);
     f->closing--;
     fetch_maybe_stopped(f);
 }
@@ -183,12 +186,24 @@ static struct job *refuse(struct job *job, int error, const char *message)
     return job;
 }
 
+/* The running fetch wants the same of the same content. */
+static bool same_wish(const struct fetch *x, const struct fetch_params *p)
+{
+    char path[FETCH_PATH_MAX];
+    if (!content_id_equal(&x->what.link.id, &p->link.id) || x->what.select_count != p->select_count)
+        return false;
+    for (size_t i = 0; i < p->select_count; i++)
+        if (fetch_select_normalize(path, sizeof path, p->select[i]) != 0 || strcmp(path, x->what.select[i]) != 0)
+            return false;
+    return true;
+}
+
 struct job *fetches_get(struct fetches *f, const struct fetch_params *p)
 {
     char target[FETCH_PATH_MAX] = "", message[320] = "";
     int rc = target_resolve(p, target, message, sizeof message);
     struct fetch *same = rc == 0 ? find_target(f, target) : NULL;
-    if (same && content_id_equal(&same->what.link.id, &p->link.id)) {
+    if (same && same_wish(same, p)) {
         for (uint32_t i = 0; i < p->link.source_count; i++)
             fetch_source_add(same, &p->link.sources[i], XFER_SOURCE_LINK);
         return same->job;
@@ -201,7 +216,7 @@ struct job *fetches_get(struct fetches *f, const struct fetch_params *p)
     if (rc != 0)
         return refuse(job, rc, message);
     if (same)
-        return refuse(job, ERR_BUSY, "another content is being fetched to this path; choose another place with -o, or cancel that one");
+        return refuse(job, ERR_BUSY, "something else is being fetched to this path; choose another place with -o, or cancel that one");
     if (p->link.id.kind != CONTENT_FILE && p->link.id.kind != CONTENT_TREE)
         return refuse(job, ERR_UNSUPPORTED, "this link names a kind of content that only a newer version of shoal knows");
     if (p->select_count > 0 && p->link.id.kind != CONTENT_TREE)
@@ -375,6 +390,8 @@ bool fetches_notice(struct fetches *f, const struct effect *x)
             fetch_unit_complete(u);
         else if (u && x->u.notice.kind == XFER_NOTICE_TROUBLE)
             fetch_unit_trouble(u, x->u.notice.status);
+        else if (u && x->u.notice.kind == XFER_NOTICE_IDLE && !u->fetch)
+            fetch_unit_close(u); /* from now on it is opened on demand, as a share */
         return u != NULL;
     }
     case XFER_NOTICE_BANNED:
@@ -436,7 +453,7 @@ static void on_tick(uv_timer_t *timer)
             fetch_poll(x);
     if (f->resume_wanted && f->resume_at <= host_now(f->core))
         resume(f);
-    if (!f->list && !f->units && !f->resume_wanted) {
+    if (!f->list && !f->resume_wanted) {
         f->timer_runs = false;
         uv_timer_stop(&f->timer);
     }

@@ -264,6 +264,16 @@ static void data_give_up(struct fetch_unit *u)
     u->ref = 0;
 }
 
+static void part_forget(const struct fetch_unit *u)
+{
+    char path[FETCH_PATH_MAX];
+    if (fetch_path_join(path, sizeof path, "", u->path) != 0 || fetch_path_append(path, sizeof path, FETCH_PART) != 0)
+        return;
+    unlink(path);
+    if (fetch_path_append(path, sizeof path, ".map") == 0)
+        unlink(path);
+}
+
 /* Opens the part and its swarm. Nothing of `u` may be used afterwards: draining may have ended it. */
 static void unit_open(struct fetch_unit *u)
 {
@@ -273,8 +283,12 @@ static void unit_open(struct fetch_unit *u)
     uint8_t *have;
     open_geometry(u, &g);
     int rc = open_data(u, &g, &have);
+    if (rc == ERR_EXISTS && u->id.kind == CONTENT_TREE && !u->pack) {
+        part_forget(u); /* in our own folder: left by a crash before its map was written */
+        rc = open_data(u, &g, &have);
+    }
     if (rc == 0) {
-        u->swarm = open_swarm(u, &g, have);
+        u->swarm = open_swarm(u, &g, !u->pack ? have : g.chunk_leaves_log2 == 0 ? u->have : NULL);
         if (u->swarm == 0) {
             rc = ERR_FULL;
             data_give_up(u);
@@ -292,7 +306,8 @@ static void unit_open(struct fetch_unit *u)
     u->trouble = 0;
     free(u->manifest);
     free(u->want);
-    u->manifest = u->want = NULL;
+    free(u->have);
+    u->manifest = u->want = u->have = NULL;
     HASH_ADD(hh, u->f->swarms, swarm, sizeof u->swarm, u);
     shares_swarm_set(u->f->shares, &u->id, u->pack, u->swarm, u->ref);
     for (uint32_t i = 0; u->fetch && i < u->fetch->source_count; i++)
@@ -363,6 +378,7 @@ struct fetch_unit *fetch_unit_add(struct fetch *fetch, const struct fetch_unit_p
         free(path);
         free(p->manifest);
         free(p->want);
+        free(p->have);
         return NULL;
     }
     u->f = fetch->f;
@@ -377,6 +393,7 @@ struct fetch_unit *fetch_unit_add(struct fetch *fetch, const struct fetch_unit_p
     u->path = path;
     u->manifest = p->manifest;
     u->want = p->want;
+    u->have = p->have;
     u->want_count = p->want_count;
     u->want_files = p->want_files;
     u->want_bytes = p->want_bytes;
@@ -475,6 +492,7 @@ static void unit_free(struct fetch_unit *u)
     free(u->path);
     free(u->manifest);
     free(u->want);
+    free(u->have);
     free(u);
     if (fetch && !f->stopping)
         fetch_unit_gone(fetch);
@@ -499,9 +517,9 @@ void fetch_unit_close(struct fetch_unit *u)
 void fetch_unit_release(struct fetch_unit *u)
 {
     core_assert(u->state == UNIT_COMPLETE);
-    core_assert(u->callbacks == 0);
-    if (u->swarm != 0)
-        HASH_DEL(u->f->swarms, u);
-    u->swarm = 0;
-    unit_free(u);
+    core_assert(u->told);
+    u->fetch = NULL;
+    u->owner = NULL;
+    if (u->swarm == 0)
+        fetch_unit_close(u);
 }

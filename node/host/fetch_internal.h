@@ -64,7 +64,7 @@ struct fetch_unit {
     struct content_id id;
     bool pack, in_tree, replace, verify, tried_local, told, blocked, reopen;
     char *path;                               /* final path; of a pack: the directory */
-    uint8_t *manifest, *want;                 /* of a pack; owned, until its swarm is open */
+    uint8_t *manifest, *want, *have;          /* of a pack; owned, until its swarm is open */
     uint32_t want_count, want_files;
     uint64_t want_bytes;
     uint32_t ref, swarm, parent;
@@ -81,7 +81,7 @@ struct fetch_unit_params {
     bool pack, in_tree, replace;
     bool verify;                              /* may lie there complete: look first */
     const char *path;                         /* "" for a pack of which only manifests are wanted */
-    uint8_t *manifest, *want;                 /* taken, also on failure */
+    uint8_t *manifest, *want, *have;          /* of a pack; taken, also on failure. have: entries that lie there, bit by bit */
     uint32_t want_count, want_files, parent;
     uint64_t want_bytes;
     void *owner;
@@ -90,7 +90,7 @@ struct fetch_unit_params {
 /* NULL: no memory. It begins with the next tick, never inside this call. */
 struct fetch_unit *fetch_unit_add(struct fetch *fetch, const struct fetch_unit_params *p);
 void fetch_unit_close(struct fetch_unit *u);   /* ends it in whatever state; fetch_unit_gone follows, perhaps at once */
-void fetch_unit_release(struct fetch_unit *u); /* complete: the swarm goes on as a share's */
+void fetch_unit_release(struct fetch_unit *u); /* complete: its job goes, the swarm serves on until nobody wants it for a minute */
 void fetch_unit_complete(struct fetch_unit *u);
 void fetch_unit_trouble(struct fetch_unit *u, int status);
 void fetch_unit_retry(struct fetch_unit *u);

@@ -197,10 +197,10 @@ static void file_done(struct fetch_unit *u, int status)
         fetch_fail_disk(x, status, "cannot write", x->target);
     } else {
         file_named(x, "");
-        if (u->swarm != 0 && !x->what.no_share)
-            fetch_unit_release(u);
-        else
+        if (x->what.no_share)
             fetch_unit_close(u);
+        else
+            fetch_unit_release(u);
     }
 }
 

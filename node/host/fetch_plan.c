@@ -52,6 +52,11 @@ static int entry_check(const struct manifest_entry *e)
     return memcmp(empty, e->id.root, HASH_SIZE) == 0 ? 0 : ERR_MALFORMED;
 }
 
+static void have(struct fetch_plan *p, uint32_t index)
+{
+    p->have[index >> 3] = (uint8_t)(p->have[index >> 3] | 1u << (index & 7));
+}
+
 static void want(struct fetch_plan *p, uint32_t index, const struct manifest_entry *e)
 {
     p->want[index >> 3] = (uint8_t)(p->want[index >> 3] | 1u << (index & 7));
@@ -84,6 +89,7 @@ static int plan_small(struct fetch_plan *p, const struct plan_place *at, uint32_
         want(p, index, e);
         return 0;
     }
+    have(p, index);
     p->had_files++;
     p->had_bytes += e->id.size;
     return 0;
@@ -115,7 +121,9 @@ static int plan_directory(struct fetch_plan *p, uint32_t index, const struct man
     char object[FETCH_PATH_MAX];
     store_object_path(p->walk->store, &e->id, object, sizeof object);
     struct fetch_plan_item item = {.directory = true, .whole = whole, .listed = listed, .present = access(object, F_OK) == 0};
-    if (!item.present && e->id.size <= TREE_LEAF_SIZE)
+    if (e->id.size <= TREE_LEAF_SIZE && item.present)
+        have(p, index);
+    else if (e->id.size <= TREE_LEAF_SIZE)
         want(p, index, e);
     return item_add(p, e, name, &item);
 }
@@ -161,8 +169,9 @@ static int plan_open(struct fetch_plan *p, struct plan_place *at)
 {
     at->buffer = malloc(TREE_LEAF_SIZE);
     p->want = calloc(p->entry_count / 8 + 1, 1);
+    p->have = calloc(p->entry_count / 8 + 1, 1);
     p->found = calloc(p->walk->select_count + 1, sizeof *p->found);
-    if (!at->buffer || !p->want || !p->found)
+    if (!at->buffer || !p->want || !p->have || !p->found)
         return ERR_NO_MEMORY;
     if (!p->walk->root)
         return 0;
@@ -212,6 +221,7 @@ static void plan_free(struct fetch_task *task)
     free(p->found);
     free(p->manifest);
     free(p->want);
+    free(p->have);
     free(p->path);
     free(p->object);
     free(p->from);
@@ -226,6 +236,7 @@ struct fetch_plan *fetch_plan_new(struct fetch_walk *w, uint32_t dir, const char
     struct fetch_plan *p = calloc(1, sizeof *p);
     if (!p)
         return NULL;
+    p->from = from ? strdup(from) : NULL; /* first: it may live in the store's hands until the next call */
     store_object_path(w->store, &d->id, object, sizeof object);
     p->walk = w;
     w->refs++;
@@ -234,7 +245,6 @@ struct fetch_plan *fetch_plan_new(struct fetch_walk *w, uint32_t dir, const char
     p->whole = d->whole;
     p->path = strdup(d->path);
     p->object = strdup(object);
-    p->from = from ? strdup(from) : NULL;
     p->task.run = plan_run;
     p->task.free = plan_free;
     if (!p->path || !p->object || (from && !p->from)) {

@@ -28,7 +28,7 @@ struct tree_work {
     bool pack, manifest, verify;
     struct content_id id;
     char *name;
-    uint8_t *bytes, *want;     /* of a pack: manifest and wanted entries */
+    uint8_t *bytes, *want, *have; /* of a pack: manifest, wanted entries, present entries */
     uint32_t want_count, want_files;
     uint64_t want_bytes;
     struct tree_work *next;
@@ -83,6 +83,7 @@ static void work_free(struct tree_work *w)
     free(w->name);
     free(w->bytes);
     free(w->want);
+    free(w->have);
     free(w);
 }
 
@@ -277,7 +278,8 @@ static bool pack_wanted(struct fetch_tree *t, struct fetch_plan *p)
     w->pack = true;
     w->bytes = p->manifest;
     w->want = p->want;
-    p->manifest = p->want = NULL;
+    w->have = p->have;
+    p->manifest = p->want = p->have = NULL;
     w->want_count = p->want_count;
     w->want_files = p->want_files;
     w->want_bytes = p->want_bytes;
@@ -377,12 +379,12 @@ static bool plan_start(struct fetch_tree *t)
 
 /* ---- Fetching ---- */
 
-/* Complete swarms go on serving until there are too many of them. */
-static void keep(struct fetch_tree *t, struct fetch_unit *u)
+/* Complete swarms go on serving until there are too many of them. A pack of which only some entries were wanted does not: it would promise all. */
+static void keep(struct fetch_tree *t, struct fetch_unit *u, const struct tree_work *w)
 {
     struct fetch_unit *other, *oldest = NULL;
     uint32_t count = 0;
-    if (u->swarm == 0) {
+    if (u->swarm == 0 || (w->pack && (!t->walk->root || !t->walk->dirs[w->dir].whole))) {
         fetch_unit_close(u);
         return;
     }
@@ -428,19 +430,23 @@ static void work_done(struct fetch_unit *u, int status)
             t->files_done++;
             t->bytes_done += w->id.size;
         }
-        keep(t, u);
+        keep(t, u, w);
     }
     work_free(w);
     pump(t);
 }
 
-/* Makes home/objects/xx. */
+/* Makes home/objects and home/objects/xx: a fresh home has neither. */
 static void object_directory(const char *object)
 {
     char path[FETCH_PATH_MAX];
     snprintf(path, sizeof path, "%s", object);
     *strrchr(path, '/') = 0;
-    (void)mkdir(path, 0777);
+    char *below = strrchr(path, '/');
+    *below = 0;
+    (void)mkdir(path, 0700);
+    *below = '/';
+    (void)mkdir(path, 0700);
 }
 
 /* The name of an object, a file in the tree, or the directory of a pack. */
@@ -469,9 +475,9 @@ static void work_start(struct fetch_tree *t, struct tree_work *w)
         return;
     }
     struct fetch_unit_params p = {.id = w->id, .pack = w->pack, .in_tree = !w->pack && !w->manifest, .verify = w->verify, .path = path,
-                                  .manifest = w->bytes, .want = w->want, .want_count = w->want_count, .want_files = w->want_files,
+                                  .manifest = w->bytes, .want = w->want, .have = w->have, .want_count = w->want_count, .want_files = w->want_files,
                                   .want_bytes = w->want_bytes, .parent = t->root_swarm, .owner = w, .done = work_done};
-    w->bytes = w->want = NULL;
+    w->bytes = w->want = w->have = NULL;
     if (w->manifest)
         object_directory(path);
     *(w->pack ? &t->active_packs : &t->active_files) += 1;

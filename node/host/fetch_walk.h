@@ -51,7 +51,7 @@ struct fetch_plan {
     char *path, *object, *from; /* from: a directory with the same manifest, or NULL */
     bool whole;
     /* results */
-    uint8_t *manifest, *want;
+    uint8_t *manifest, *want, *have; /* bitmaps over the entries: to be fetched by the pack, lying there already */
     uint32_t entry_count, want_count, want_files;
     uint64_t want_bytes, files, bytes, had_files, had_bytes;
     struct fetch_plan_item *items;
