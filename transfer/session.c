@@ -110,12 +110,16 @@ static bool same_host_limit(const struct xfer *x, const struct net_addr *addr)
 }
 
 /* An incoming stream from a peer we have a session with. On a simultaneous dial the one dialled by the
- * smaller key wins; otherwise the peer lost the old session and means the new one. */
+ * smaller key wins; otherwise the peer lost the old session and means the new one. But a recorded first message, sent
+ * again by anybody, looks the same: a session that was heard a moment ago is not given up for it. */
+#define REPLACE_QUIET CORE_SECONDS(5)
 static bool incoming_wins(const struct xfer *x, const struct session *old)
 {
     bool simultaneous = !old->incoming && (old->state != SESSION_OPEN ||
                                            x->now < core_time_add(old->since, x->config->handshake_timeout));
-    return !simultaneous || memcmp(old->key, x->me->key, NODE_KEY_SIZE) < 0;
+    if (!simultaneous)
+        return old->state != SESSION_OPEN || x->now >= core_time_add(old->last_in, REPLACE_QUIET);
+    return memcmp(old->key, x->me->key, NODE_KEY_SIZE) < 0;
 }
 
 static void session_opened(struct xfer *x, struct session *s)
