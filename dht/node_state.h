@@ -1,4 +1,5 @@
-/* Inside of a DHT node: the state, and what its parts (dht_node.c, ask.c, answer.c, operation.c, walk.c, republish.c) call of each other. */
+/* Inside of a DHT node: the state, and what its parts (dht_node.c, ask.c, answer.c, operation.c,
+ * walk.c, republish.c, inspect.c) call of each other. */
 #ifndef SHOAL_DHT_NODE_STATE_H
 #define SHOAL_DHT_NODE_STATE_H
 #include "dht/announce.h"
