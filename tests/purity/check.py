@@ -62,7 +62,7 @@ def run(command):
 def core_sources(root):
     for folder, _ in ROOMS.values():
         for path in sorted((root / folder).glob("*.c")):
-            if not path.name.endswith("_host.c"):
+            if not path.name.endswith(("_host.c", "_host.h")):
                 yield path
 
 
@@ -130,7 +130,7 @@ def check_includes(root):
             header = match.group(2)
             if header in libraries_of and not libraries_of[header].search(name):
                 findings.append(f"{name}:{number}: includes {header}")
-            if match.group(1) == '"' and folder in may_include and not name.endswith("_host.c"):
+            if match.group(1) == '"' and folder in may_include and not re.search(r"_host\.[ch]$", name):
                 target = header.rsplit("/", 1)[0] if "/" in header else folder
                 if target != folder and target not in may_include[folder]:
                     findings.append(f"{name}:{number}: an arrow that points up: {folder} includes {header}")
