@@ -70,6 +70,13 @@ const struct command *cli_command_find(const char *first, const char *second, in
     snprintf(both, sizeof both, "%.30s %.30s", first, second ? second : "");
     for (size_t i = 0; i < cli_command_count; i++) {
         bool two = strchr(cli_commands[i].name, ' ') != NULL;
+        /* `shoal network --help` asks about what begins with that word. */
+        size_t size = strlen(first);
+        if (two && second && (strcmp(second, "--help") == 0 || strcmp(second, "-h") == 0) &&
+            strncmp(cli_commands[i].name, first, size) == 0 && cli_commands[i].name[size] == ' ') {
+            *words = 1;
+            return &cli_commands[i];
+        }
         if (strcmp(cli_commands[i].name, two ? both : first) == 0) {
             *words = two ? 2 : 1;
             return &cli_commands[i];
