@@ -190,7 +190,7 @@ static int open_data(struct fetch_unit *u, const struct xfer_geometry *g, uint8_
     size_t have_size = 0;
     *have = NULL;
     if (u->pack)
-        return data_open_pack(d, &u->id, bytes_of(u->manifest, (size_t)u->id.size), u->path[0] ? u->path : NULL, true, &u->ref);
+        return data_open_pack(d, &u->id, bytes_of(u->manifest, (size_t)u->id.size), u->path, true, &u->ref);
     struct data_part_params p = {.id = u->id, .path = u->path, .in_tree = u->in_tree, .chunk_leaves_log2 = g->chunk_leaves_log2};
     if (g->leaf_count > TREE_SPAN_LEAVES) {
         store_tree_path(u->f->core->store, &u->id, tree_path, sizeof tree_path);

@@ -80,7 +80,7 @@ struct fetch_unit_params {
     struct content_id id;
     bool pack, in_tree, replace;
     bool verify;                              /* may lie there complete: look first */
-    const char *path;                         /* "" for a pack of which only manifests are wanted */
+    const char *path;
     uint8_t *manifest, *want, *have;          /* of a pack; taken, also on failure. have: entries that lie there, bit by bit */
     uint32_t want_count, want_files, parent;
     uint64_t want_bytes;

@@ -347,7 +347,7 @@ static const char *local_directory(struct fetch_tree *t, const struct fetch_dir 
     const struct fetch_unit *kept = fetch_unit_pack_kept(t->fetch->f, &d->id);
     if (!t->walk->root)
         return NULL;
-    if (kept && kept->path[0])
+    if (kept)
         return kept->path;
     if (store_content_by_id(t->walk->store, &d->id, &row) == 0 && row.state == CONTENT_OK)
         return row.directory;
@@ -401,7 +401,7 @@ static void keep(struct fetch_tree *t, struct fetch_unit *u, const struct tree_w
 static void unit_failed(struct fetch_tree *t, struct fetch_unit *u, int status)
 {
     char path[FETCH_PATH_MAX];
-    snprintf(path, sizeof path, "%s", u->path[0] ? u->path : t->fetch->f->home);
+    snprintf(path, sizeof path, "%s", u->path);
     fetch_fail_disk(t->fetch, status, "cannot write", path);
 }
 
@@ -458,10 +458,8 @@ static int work_path(struct fetch_tree *t, const struct tree_work *w, char *out)
         store_object_path(t->walk->store, &w->id, out, FETCH_PATH_MAX);
         return 0;
     }
-    if (!t->walk->root) {
-        out[0] = 0;
-        return 0;
-    }
+    if (!t->walk->root) /* a listing: manifests only, and they go to the objects; the directory is never written to */
+        return fetch_path_join(out, FETCH_PATH_MAX, "", t->fetch->f->home);
     int rc = fetch_path_join(below, sizeof below, dir, w->name ? w->name : "");
     return rc ? rc : fetch_path_join(out, FETCH_PATH_MAX, t->walk->root, below);
 }
