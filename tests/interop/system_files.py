@@ -72,7 +72,7 @@ def unreadable_file():
             result = node.run("share", "--json", tree, check=False)
         finally:
             shoal.BINARY = old
-        mentions(result.out + result.err, "hidden", "ermission")
+        mentions(result.out + result.err, "hidden", "may not be read")
         assert result.json()[0]["link"].startswith("shoal:"), result
 
 
@@ -86,8 +86,7 @@ def change_while_shared():
         data = bytearray(source.read_bytes())
         data[1234567] ^= 1
         source.write_bytes(data)
-        result = two.run("get", link, "-o", world.path("g"), check=False, timeout=90)
-        assert result.code != 0 and not world.path("g").exists(), "a file that changed went through under its old link"
+        two.get_in_vain(link, world.path("g"))
         new = one.link(source)
         assert new.split("?")[0] != link.split("?")[0]
         two.get(new, world.path("g2"))

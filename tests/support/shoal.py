@@ -197,6 +197,18 @@ class Node:
     def get(self, link, output, *flags, check=True, timeout=600):
         return self.run("get", link, "-o", output, *flags, check=check, timeout=timeout)
 
+    def get_in_vain(self, link, output, seconds=8):
+        """A get that must not succeed: it may refuse, or look for sources until it is stopped. Returns what it said."""
+        command = self.popen("get", link, "-o", output)
+        try:
+            text, _ = command.communicate(timeout=seconds)
+            assert command.returncode not in (0, -6, -11), (command.returncode, text)
+        except subprocess.TimeoutExpired:
+            command.send_signal(signal.SIGINT)
+            text, _ = command.communicate(timeout=20)
+        assert not pathlib.Path(output).exists(), f"{output} is there"
+        return text
+
     def contacts(self):
         status = self.status()
         return int(deep(status, "contacts_live", "contacts") or 0)
