@@ -342,8 +342,9 @@ static void unit_try(struct fetch_unit *u)
         tell(u, UNIT_FAILED, ERR_BUSY); /* what it brought can be copied: the directory is planned again */
         return;
     }
-    if (rival && !u->pack && strcmp(rival->path, u->path) == 0) {
-        tell(u, UNIT_COMPLETE, 0); /* the same object, for another job */
+    /* A file of the user's may have been moved, changed or removed since: that is fetched again. */
+    if (rival && !u->pack && u->id.kind == CONTENT_TREE && strcmp(rival->path, u->path) == 0) {
+        tell(u, UNIT_COMPLETE, 0);
         return;
     }
     if (u->id.kind == CONTENT_TREE && !u->pack && access(u->path, F_OK) == 0) {
