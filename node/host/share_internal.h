@@ -228,6 +228,7 @@ void share_serve_free(struct shares *s);
 
 /* share_watch.c */
 void share_watch_start(struct shares *s);
+void share_watch_now(struct shares *s); /* the next page with the next tick */
 void share_watch_tick(struct shares *s, core_time now);
 void share_watch_content(struct shares *s, const struct store_content *c, int error); /* found changed or missing while serving */
 void share_watch_free(struct shares *s);

@@ -166,6 +166,12 @@ void share_watch_tick(struct shares *s, core_time now)
         page_start(w);
 }
 
+void share_watch_now(struct shares *s)
+{
+    if (s->watch)
+        s->watch->next = 0;
+}
+
 void share_watch_start(struct shares *s)
 {
     s->watch = calloc(1, sizeof *s->watch);
