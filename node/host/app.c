@@ -296,6 +296,10 @@ static int start_modules(struct app *app, char *message)
     if (!app->fetches)
         return say(message, ERR_NO_MEMORY, "not enough memory to start");
     app->core.data = app->data;
+    const struct net_addr bound[2] = {app->listen4, app->listen6};
+    shares_set_addresses(app->shares, bound, 2);
+    if (store_quota_set(app->store, app->config.quota) != 0)
+        log_warning("store", "the disk is full or not writable: the quota holds for this run only");
     return 0;
 }
 

@@ -55,7 +55,7 @@ void share_problems_add(struct share_problems *p, const char *path, int error, c
         return;
     one->next = NULL;
     one->error = error;
-    snprintf(one->text, sizeof one->text, "%s", text);
+    snprintf(one->text, sizeof one->text, "%.*s", (int)sizeof one->text - 1, text);
     memcpy(one->path, path, size);
     *p->last = one;
     p->last = &one->next;
