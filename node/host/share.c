@@ -366,6 +366,12 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
+void shares_soon(struct shares *s)
+{
+    if (!uv_is_closing((uv_handle_t *)&s->timer) && uv_is_active((uv_handle_t *)&s->timer))
+        uv_timer_start(&s->timer, on_tick, 0, TICK_MS);
+}
+
 struct shares *shares_new(struct host_core *core, struct jobs *jobs, const char *home)
 {
     struct shares *s = calloc(1, sizeof *s);

@@ -216,6 +216,7 @@ struct shares {
 };
 void shares_key_queue(struct shares *s, const uint8_t key[HASH_SIZE], bool remove);
 void shares_next(struct shares *s);          /* starts the next job */
+void shares_soon(struct shares *s);          /* a tick in the loop's next turn: a person waits for the job's end */
 void shares_settled(struct shares *s);       /* in_flight fell: perhaps the last before stopping */
 struct job *shares_add_background(struct shares *s, const char *path, bool with_times);
 

@@ -477,6 +477,8 @@ static void announce_start(struct share_work *w)
     log_info("share", "%u paths, %llu files, %llu bytes shared (%u large files announced one by one)", w->job->share_count,
              (unsigned long long)w->job->files_done, (unsigned long long)w->job->bytes_done, big);
     w->announce_until = core_time_add(host_now(s->core), CORE_MS(SHARE_ANNOUNCE_WAIT_MS));
+    if (w->announcing == 0)
+        shares_soon(s);
     host_drain(s->core); /* may call share_work_stored */
     shares_next(s);      /* announcing does not keep the next job from working */
 }
@@ -490,7 +492,8 @@ void share_work_stored(struct share_work *w, uint32_t op, uint32_t stored, uint3
                       strcmp(w->job->shares[line].path, root->path) == 0;
         if (root->op == op && op != 0) {
             root->op = 0;
-            w->announcing--;
+            if (--w->announcing == 0)
+                shares_soon(w->shares);
             if (listed) {
                 w->job->shares[line].stored = stored;
                 w->job->shares[line].asked = asked;
