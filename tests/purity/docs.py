@@ -66,10 +66,9 @@ def commands():
     if binary is None:
         return ["no binary to ask"]
     text = run(str(binary), "--help").stdout
-    names = re.findall(r"^ +(?:shoal )?([a-z]+)\b", text, re.M)
-    names = [name for name in dict.fromkeys(names) if name not in ("shoal",)]
+    names = list(dict.fromkeys(re.findall(r"^  ([a-z]+)(?: [a-z]+)?  +\S", text.split("Options")[0], re.M)))
     problems = [] if len(names) >= 10 else [f"--help lists only {names}"]
-    pages = {path.name: path.read_text(errors="replace") for path in tracked("docs/man/shoal.1", "cli/*completion*", "cli/*.bash", "docs/*.bash", "docs/completion/*")}
+    pages = {path.name: path.read_text(errors="replace") for path in tracked("docs/man/shoal.1", "completion/bash/*")}
     for page, body in pages.items():
         problems += [f"{page} does not know the command {name}" for name in names if not re.search(rf"\b{name}\b", body)]
     if len(pages) < 2:
@@ -79,7 +78,7 @@ def commands():
 
 def scripts():
     problems = []
-    for path in [ROOT / "demo", ROOT / "check", *tracked("cmake/*.sh", "cli/*.bash", "docs/*.bash", "docs/completion/*", "tests/**/*.sh")]:
+    for path in [ROOT / "demo", ROOT / "check", *tracked("cmake/*.sh", "completion/bash/*", "tests/**/*.sh")]:
         if path.exists() and run("bash", "-n", str(path)).returncode:
             problems.append(str(path.relative_to(ROOT)))
     for path in tracked("tests/**/*.py"):
