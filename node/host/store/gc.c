@@ -311,16 +311,27 @@ static bool older(const struct timespec *a, const struct timespec *b)
     return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
 }
 
+/* <id>: an object or a tree. <id>.map: the checkpoint of a file that is being fetched, as long as its tree lives. Other names with a dot are files in the
+ * making. What is named like none of these is not ours to judge. */
+static bool is_dead(const struct sweep *g, const char *name, const struct stat *st)
+{
+    char text[CONTENT_ID_TEXT_SIZE + 1];
+    struct content_id id;
+    if (strncmp(name, ".tmp-", 5) == 0)
+        return g->now.tv_sec - st->st_mtime > TEMPORARY_AGE_S;
+    snprintf(text, sizeof text, "%s", name);
+    if (content_id_parse(&id, text))
+        return false;
+    const char *rest = name + CONTENT_ID_TEXT_SIZE;
+    if (*rest == '\0' || strcmp(rest, ".map") == 0)
+        return older(&st->st_ctim, &g->now) && !set_has(&g->mark.live, &id);
+    return *rest == '.' && g->now.tv_sec - st->st_mtime > TEMPORARY_AGE_S;
+}
+
 static int sweep_file(struct walk *w, int folder, const char *path, const char *name, const struct stat *st)
 {
     struct sweep *g = w->context;
-    struct content_id id;
-    bool dead;
-    if (strncmp(name, ".tmp-", 5) == 0)
-        dead = g->now.tv_sec - st->st_mtime > TEMPORARY_AGE_S;
-    else /* files that are not named like ours are not ours to judge */
-        dead =
-            older(&st->st_ctim, &g->now) && content_id_parse(&id, name) == 0 && !set_has(&g->mark.live, &id);
+    bool dead = is_dead(g, name, st);
     if (!dead || g->stopped)
         return 0;
     if (!g->dry_run && unlinkat(folder, name, 0)) {
