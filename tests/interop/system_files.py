@@ -107,7 +107,7 @@ def change_during_a_fetch():
             f.seek(25 << 20)
             f.write(b"changed!" * 1000)
         try:
-            text, _ = command.communicate(timeout=60)
+            text, _ = command.communicate(timeout=10)
         except subprocess.TimeoutExpired:
             command.kill()
             command.communicate()
@@ -127,7 +127,7 @@ def vanishing_files():
         next(tree.glob("d00/*")).unlink()
         command = two.popen("get", link, "-o", world.path("g"))
         try:
-            command.communicate(timeout=20)
+            command.communicate(timeout=8)
         except subprocess.TimeoutExpired:
             command.kill()
             command.communicate()
