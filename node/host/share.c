@@ -3,9 +3,9 @@
 #include <sys/stat.h>
 #include "node/host/share_internal.h"
 
-#define SLICE       CORE_MS(2) /* of one loop turn for announcing; the bar is 5 ms */
-#define TICK_MS     250u
-#define SLICE_KEYS  32u        /* between two looks at the clock */
+#define SLICE      CORE_MS(2) /* of one loop turn for announcing; the bar is 5 ms */
+#define TICK_MS    250u
+#define SLICE_KEYS 32u /* between two looks at the clock */
 
 /* ---- Keys to be announced or forgotten, in slices ---- */
 
@@ -25,8 +25,11 @@ static void on_idle(uv_idle_t *idle)
             const struct share_key *k = &s->keys[s->keys_next++];
             if (k->remove)
                 key_forget(s, k->key);
-            else if (node_announce(s->core->node, host_now(s->core), k->key, false, 0, host_out(s->core)) == ERR_FULL)
-                log_warning("share", "more contents than this node can announce: some are found by their links' sources only");
+            else if (node_announce(s->core->node, host_now(s->core), k->key, false, 0, host_out(s->core)) ==
+                     ERR_FULL)
+                log_warning(
+                    "share",
+                    "more contents than this node can announce: some are found by their links' sources only");
         }
         host_drain(s->core);
         if (host_now(s->core) >= end)
@@ -56,7 +59,8 @@ void shares_key_queue(struct shares *s, const uint8_t key[HASH_SIZE], bool remov
         uv_idle_start(&s->idle, on_idle);
 }
 
-/* All keys of the store at start-up, read in the pool by a handle of its own: 10,000 take 10 ms, too long for the loop. */
+/* All keys of the store at start-up, read in the pool by a handle of its own: 10,000 take 10 ms, too long for
+ * the loop. */
 struct load {
     uv_work_t work;
     struct shares *s;
@@ -106,7 +110,8 @@ static void on_loaded(uv_work_t *work, int status)
         log_error("share", "cannot read the list of shares: %s; they are not announced", err_text(l->status));
     if (l->count)
         log_info("share", "%zu contents to announce", l->count);
-    if (s->keys_count == 0 && !s->stopping && l->count) { /* the usual case: the array itself becomes the queue */
+    if (s->keys_count == 0 && !s->stopping &&
+        l->count) { /* the usual case: the array itself becomes the queue */
         free(s->keys);
         s->keys = l->keys;
         s->keys_count = l->count;
@@ -153,7 +158,8 @@ void shares_next(struct shares *s)
         share_work_start(next);
 }
 
-static struct job *add(struct shares *s, const char *const *paths, size_t count, bool with_times, bool background)
+static struct job *add(struct shares *s, const char *const *paths, size_t count, bool with_times,
+                       bool background)
 {
     if (s->stopping || count == 0)
         return NULL;
@@ -183,7 +189,8 @@ struct job *shares_add_background(struct shares *s, const char *path, bool with_
 {
     for (const struct share_work *w = s->works; w; w = w->next) {
         for (uint32_t i = 0; w->phase != PHASE_ANNOUNCE && i < w->tree.root_count; i++) {
-            /* A waiting one will see the change. A working one has perhaps passed it: the watch comes round again. */
+            /* A waiting one will see the change. A working one has perhaps passed it: the watch comes round
+             * again. */
             if (strcmp(w->tree.roots[i].path, path) == 0)
                 return w->job;
         }
@@ -304,7 +311,8 @@ void shares_set_addresses(struct shares *s, const struct net_addr *addresses, ui
 
 static void source_add(const struct shares *s, struct link *link, const struct net_addr *addr)
 {
-    if (link->source_count == LINK_SOURCES_MAX || addr->port == 0 || net_addr_scope(addr) == NET_SCOPE_INVALID)
+    if (link->source_count == LINK_SOURCES_MAX || addr->port == 0 ||
+        net_addr_scope(addr) == NET_SCOPE_INVALID)
         return;
     for (uint32_t i = 0; i < link->source_count; i++) {
         if (net_addr_equal(&link->sources[i].addr, addr))
@@ -320,7 +328,8 @@ void shares_link(struct shares *s, const struct content_id *id, const char *name
     struct link link = {.id = *id};
     struct node_reach reach;
     node_reach(s->core->node, &reach);
-    /* As others see us, with the port we listen on (the one they see may be a dialled connection's); then what we were bound to. */
+    /* As others see us, with the port we listen on (the one they see may be a dialled connection's); then
+     * what we were bound to. */
     for (uint32_t i = 0; i < s->address_count; i++) {
         struct net_addr observed = reach.observed;
         if (observed.port == 0 || net_addr_is_v4(&observed) != net_addr_is_v4(&s->addresses[i]))

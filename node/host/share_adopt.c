@@ -1,6 +1,7 @@
-/* What was fetched enters the store: the manifests that are here as objects say which files should lie where, and the stamps are taken from the disk.
- * Nothing is hashed again: each byte was verified when it arrived, and peers verify what we serve. A tree of which only some paths were selected
- * keeps its root; what is not there is not recorded. */
+/* What was fetched enters the store: the manifests that are here as objects say which files should lie where,
+ * and the stamps are taken from the disk. Nothing is hashed again: each byte was verified when it arrived,
+ * and peers verify what we serve. A tree of which only some paths were selected keeps its root; what is not
+ * there is not recorded. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -18,10 +19,10 @@ struct adopt {
     uv_work_t work;
     struct shares *s;
     struct content_id id;
-    bool announce, began;         /* a transaction is open */
+    bool announce, began; /* a transaction is open */
     char path[PATH_MAX];
     struct store *store;
-    struct adopt_dir *dirs;       /* a stack */
+    struct adopt_dir *dirs; /* a stack */
     uint32_t dir_count, dir_cap, rows;
     int64_t row;
     uint64_t bytes, files;
@@ -34,7 +35,8 @@ static int put(struct adopt *a, struct store_content *c)
 {
     content_provider_key(c->provider_key, &c->id, a->s->core->network, a->s->core->crypto);
     c->share = a->row;
-    c->announce = a->announce && (content_id_equal(&c->id, &a->id) || (c->place == PLACE_FILE && c->id.size >= SHARE_ANNOUNCE_MIN));
+    c->announce = a->announce && (content_id_equal(&c->id, &a->id) ||
+                                  (c->place == PLACE_FILE && c->id.size >= SHARE_ANNOUNCE_MIN));
     if (c->announce && a->key_count == a->key_cap) {
         uint32_t cap = a->key_cap ? a->key_cap * 2 : 16;
         void *p = realloc(a->keys, cap * sizeof *a->keys);
@@ -103,7 +105,8 @@ static int push(struct adopt *a, const struct content_id *id, const char *path, 
 static int adopt_entry(struct adopt *a, const struct adopt_dir *d, const struct manifest_entry *e)
 {
     char path[PATH_MAX];
-    if ((size_t)snprintf(path, sizeof path, "%s/%.*s", d->path, (int)e->name.size, (const char *)e->name.data) >= sizeof path)
+    if ((size_t)snprintf(path, sizeof path, "%s/%.*s", d->path, (int)e->name.size,
+                         (const char *)e->name.data) >= sizeof path)
         return 0;
     if (e->id.kind == CONTENT_TREE)
         return d->depth < MANIFEST_DEPTH_MAX ? push(a, &e->id, path, d->depth + 1) : 0;
@@ -117,12 +120,14 @@ static int adopt_directory(struct adopt *a, const struct adopt_dir *d)
     struct stat st;
     struct manifest_reader r;
     struct manifest_entry e;
-    int next, status = d->id.size > MANIFEST_SIZE_MAX ? ERR_RANGE : store_object_read(a->store, &d->id, &data);
+    int next,
+        status = d->id.size > MANIFEST_SIZE_MAX ? ERR_RANGE : store_object_read(a->store, &d->id, &data);
     if (status)
         return status == ERR_NO_MEMORY ? status : 0; /* not selected, so never fetched */
     if (lstat(d->path, &st) == 0 && S_ISDIR(st.st_mode)) {
         store_object_path(a->store, &d->id, object, sizeof object);
-        struct store_content c = {.id = d->id, .place = PLACE_OBJECT, .state = CONTENT_OK, .path = object, .directory = d->path};
+        struct store_content c = {
+            .id = d->id, .place = PLACE_OBJECT, .state = CONTENT_OK, .path = object, .directory = d->path};
         status = put(a, &c);
     }
     if (status == 0)
@@ -142,8 +147,14 @@ static int adopt_all(struct adopt *a)
         free(d.path);
     }
     const char *slash = strrchr(a->path, '/');
-    struct store_share share = {.path = a->path, .name = slash ? slash + 1 : a->path, .id = a->id, .bytes = a->bytes, .files = a->files,
-                                .added_s = (int64_t)time(NULL), .fetched = true, .state = CONTENT_OK};
+    struct store_share share = {.path = a->path,
+                                .name = slash ? slash + 1 : a->path,
+                                .id = a->id,
+                                .bytes = a->bytes,
+                                .files = a->files,
+                                .added_s = (int64_t)time(NULL),
+                                .fetched = true,
+                                .state = CONTENT_OK};
     if (status == 0)
         status = store_share_put(a->store, &share, &a->row);
     return status ? status : store_share_settle(a->store, a->row);

@@ -1,5 +1,6 @@
-/* Recording a share, in the thread pool and with a store handle of its own, so that the loop never waits for the disk. Order: rows first, committed;
- * then the objects and trees they name (store.h says why); the share itself last, so that it is whole or not there. */
+/* Recording a share, in the thread pool and with a store handle of its own, so that the loop never waits for
+ * the disk. Order: rows first, committed; then the objects and trees they name (store.h says why); the share
+ * itself last, so that it is whole or not there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -30,6 +31,17 @@ static bool is_present(const struct share_recorder *r, const struct share_root *
     return root->entry != SHARE_NONE && r->tree->entries[root->entry].state != ENTRY_SKIPPED;
 }
 
+/* A share that is taken back while it is made needs no more rows: those it has go with it. */
+static int put_row(struct share_recorder *r, struct share_root *root, struct store_content *c)
+{
+    if (atomic_load(&root->dropped))
+        return 0;
+    c->share = root->row;
+    content_provider_key(c->provider_key, &c->id, r->network, r->crypto);
+    int status = store_content_put(r->store, c);
+    return status == ERR_NOT_FOUND && atomic_load(&root->dropped) ? 0 : status;
+}
+
 /* ---- Files ---- */
 
 static int put_file(struct share_recorder *r, uint32_t entry)
@@ -38,11 +50,13 @@ static int put_file(struct share_recorder *r, uint32_t entry)
     char path[PATH_MAX];
     if (!share_path(r->tree, entry, path, sizeof path))
         return ERR_RANGE; /* cannot be: it was opened */
-    struct store_content c = {.id = e->id, .place = PLACE_FILE, .state = CONTENT_OK, .path = path, .stamp = e->stamp,
-                              .share = r->tree->roots[e->root].row,
+    struct store_content c = {.id = e->id,
+                              .place = PLACE_FILE,
+                              .state = CONTENT_OK,
+                              .path = path,
+                              .stamp = e->stamp,
                               .announce = e->parent == SHARE_NONE || e->id.size >= SHARE_ANNOUNCE_MIN};
-    content_provider_key(c.provider_key, &c.id, r->network, r->crypto);
-    return store_content_put(r->store, &c);
+    return put_row(r, &r->tree->roots[e->root], &c);
 }
 
 static int put_files(struct share_recorder *r, const uint32_t *entries, uint32_t count)
@@ -67,12 +81,14 @@ static int put_files(struct share_recorder *r, const uint32_t *entries, uint32_t
     return 0;
 }
 
-int share_record_files(struct share_recorder *r, const uint32_t *entries, uint32_t count, struct share_trees *trees, uint32_t tree_count)
+int share_record_files(struct share_recorder *r, const uint32_t *entries, uint32_t count,
+                       struct share_trees *trees, uint32_t tree_count)
 {
     int status = failed(r, put_files(r, entries, count), r->home);
     for (uint32_t i = 0; i < tree_count; i++) {
         if (status == 0)
-            status = failed(r, store_tree_put(r->store, trees[i].path, &r->tree->entries[trees[i].entry].id), r->home);
+            status = failed(r, store_tree_put(r->store, trees[i].path, &r->tree->entries[trees[i].entry].id),
+                            r->home);
         else
             unlink(trees[i].path);
         free(trees[i].path);
@@ -90,7 +106,8 @@ static bool tree_there(struct share_recorder *r, const struct content_id *id)
         return true;
     store_tree_path(r->store, id, path, sizeof path);
     return stat(path, &st) == 0 &&
-           (uint64_t)st.st_size == ((uint64_t)tree_leaf_count(id->size) + tree_upper_count(id->size)) * HASH_SIZE;
+           (uint64_t)st.st_size ==
+               ((uint64_t)tree_leaf_count(id->size) + tree_upper_count(id->size)) * HASH_SIZE;
 }
 
 static int find_known(struct share_recorder *r, uint32_t **known, uint32_t *count)
@@ -113,8 +130,8 @@ static int find_known(struct share_recorder *r, uint32_t **known, uint32_t *coun
             continue;
         if (status)
             return status;
-        if (c.place == PLACE_FILE && c.state == CONTENT_OK && c.id.kind == CONTENT_FILE && share_stamp_equal(&c.stamp, &e->stamp) &&
-            tree_there(r, &c.id)) {
+        if (c.place == PLACE_FILE && c.state == CONTENT_OK && c.id.kind == CONTENT_FILE &&
+            share_stamp_equal(&c.stamp, &e->stamp) && tree_there(r, &c.id)) {
             e->id = c.id;
             e->state = ENTRY_KNOWN;
             (*known)[(*count)++] = i;
@@ -190,14 +207,18 @@ static int manifest_row(struct share_recorder *r, uint32_t dir, const struct con
     store_object_path(r->store, id, object, sizeof object);
     if (!share_path(t, t->dirs[dir].entry, directory, sizeof directory))
         return ERR_RANGE;
-    struct store_content c = {.id = *id, .place = PLACE_OBJECT, .state = CONTENT_OK, .path = object, .directory = directory,
-                              .share = t->roots[e->root].row, .announce = e->parent == SHARE_NONE};
-    content_provider_key(c.provider_key, id, r->network, r->crypto);
-    return store_content_put(r->store, &c);
+    struct store_content c = {.id = *id,
+                              .place = PLACE_OBJECT,
+                              .state = CONTENT_OK,
+                              .path = object,
+                              .directory = directory,
+                              .announce = e->parent == SHARE_NONE};
+    return put_row(r, &t->roots[e->root], &c);
 }
 
 /* The tree file of a manifest of several spans: some 20,000 entries in one directory. */
-static int manifest_tree(struct share_recorder *r, const struct content_id *id, const uint8_t (*leaves)[HASH_SIZE])
+static int manifest_tree(struct share_recorder *r, const struct content_id *id,
+                         const uint8_t (*leaves)[HASH_SIZE])
 {
     char path[PATH_MAX];
     uint32_t leaf_count = tree_leaf_count(id->size), upper_count = tree_upper_count(id->size);
@@ -208,9 +229,11 @@ static int manifest_tree(struct share_recorder *r, const struct content_id *id, 
         status = share_error(errno);
     if (status == 0) {
         for (uint32_t i = 0; i < tree_span_count(id->size); i++)
-            tree_span_root(upper[i], leaves + (size_t)i * TREE_SPAN_LEAVES, tree_span_leaves(id->size, i), id->size);
+            tree_span_root(upper[i], leaves + (size_t)i * TREE_SPAN_LEAVES, tree_span_leaves(id->size, i),
+                           id->size);
         tree_upper_build(upper, id->size);
-        if (fwrite(leaves, HASH_SIZE, leaf_count, f) != leaf_count || fwrite(upper, HASH_SIZE, upper_count, f) != upper_count)
+        if (fwrite(leaves, HASH_SIZE, leaf_count, f) != leaf_count ||
+            fwrite(upper, HASH_SIZE, upper_count, f) != upper_count)
             status = share_error(errno);
     }
     if (f && fclose(f) && status == 0)
@@ -289,9 +312,12 @@ static int manifest_make(struct share_recorder *r, const struct share_dir *d, st
         const struct share_entry *e = &t->entries[i];
         if (!in_manifest(e))
             continue;
-        struct manifest_entry m = {.name = bytes_of(share_name(t, e), e->name_size), .id = e->id, .executable = e->executable,
+        struct manifest_entry m = {.name = bytes_of(share_name(t, e), e->name_size),
+                                   .id = e->id,
+                                   .executable = e->executable,
                                    .has_mtime = r->with_times,
-                                   .mtime_s = e->stamp.mtime_ns > 0 ? (uint64_t)e->stamp.mtime_ns / 1000000000u : 0};
+                                   .mtime_s =
+                                       e->stamp.mtime_ns > 0 ? (uint64_t)e->stamp.mtime_ns / 1000000000u : 0};
         int status = manifest_add(&p, &m, &last);
         core_assert(status == 0); /* sorted, and the names were checked */
     }
@@ -366,8 +392,14 @@ static int finish_root(struct share_recorder *r, struct share_root *root)
         return status == ERR_NOT_FOUND ? 0 : status;
     }
     const char *name = strrchr(root->path, '/') + 1;
-    struct store_share share = {.path = root->path, .name = name, .id = e->id, .bytes = root->bytes, .files = root->files,
-                                .added_s = known ? old.added_s : (int64_t)time(NULL), .with_times = r->with_times, .state = CONTENT_OK};
+    struct store_share share = {.path = root->path,
+                                .name = name,
+                                .id = e->id,
+                                .bytes = root->bytes,
+                                .files = root->files,
+                                .added_s = known ? old.added_s : (int64_t)time(NULL),
+                                .with_times = r->with_times,
+                                .state = CONTENT_OK};
     int status = store_share_put(r->store, &share, &root->row);
     if (status == 0)
         status = store_share_lost(r->store, root->row, true, lost_key, r);

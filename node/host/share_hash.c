@@ -1,4 +1,5 @@
-/* Hashing in the thread pool: small files in batches, big ones in pieces that several threads work on at once. */
+/* Hashing in the thread pool: small files in batches, big ones in pieces that several threads work on at
+ * once. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -6,7 +7,8 @@
 #include <unistd.h>
 #include "node/host/share_internal.h"
 
-/* Small enough to stay in a core's second-level cache between the copy out of the page cache and the hashing. */
+/* Small enough to stay in a core's second-level cache between the copy out of the page cache and the hashing.
+ */
 #define READ_SIZE (128u * 1024u)
 _Static_assert(READ_SIZE % TREE_LEAF_SIZE == 0, "whole leaves");
 _Static_assert(SHARE_SPAN_SIZE % READ_SIZE == 0, "whole reads");
@@ -165,8 +167,8 @@ static int hash_small(struct share_tree *t, struct share_entry *e, struct folder
     return status;
 }
 
-uint64_t share_hash_small(struct share_tree *t, const uint32_t *small, uint32_t from, uint32_t to, atomic_bool *stop,
-                          struct share_problems *problems)
+uint64_t share_hash_small(struct share_tree *t, const uint32_t *small, uint32_t from, uint32_t to,
+                          atomic_bool *stop, struct share_problems *problems)
 {
     struct folder folder = {.fd = -1};
     uint64_t bytes = 0;
@@ -242,13 +244,15 @@ int share_big_piece(const struct share_big *b, uint32_t from, uint32_t to)
     for (uint32_t span = from; status == 0 && span < to; span++) {
         uint64_t at = (uint64_t)span * SHARE_SPAN_SIZE;
         uint32_t real = tree_span_leaves(size, span);
-        status = hash_leaves(leaves + count, b->fd, buffer, at, size - at < SHARE_SPAN_SIZE ? size - at : SHARE_SPAN_SIZE);
+        status = hash_leaves(leaves + count, b->fd, buffer, at,
+                             size - at < SHARE_SPAN_SIZE ? size - at : SHARE_SPAN_SIZE);
         if (status == 0)
             tree_span_root(b->upper[span], (const uint8_t(*)[HASH_SIZE])(leaves + count), real, size);
         count += real;
     }
     if (status == 0)
-        status = write_all(b->tree_fd, leaves, (size_t)count * HASH_SIZE, (uint64_t)from * TREE_SPAN_LEAVES * HASH_SIZE);
+        status = write_all(b->tree_fd, leaves, (size_t)count * HASH_SIZE,
+                           (uint64_t)from * TREE_SPAN_LEAVES * HASH_SIZE);
     free(buffer);
     free(leaves);
     return status;
@@ -266,7 +270,8 @@ int share_big_finish(struct share_tree *t, struct share_big *b)
         return status;
     tree_upper_build(b->upper, size);
     uint32_t count = tree_upper_count(size);
-    status = write_all(b->tree_fd, b->upper, (size_t)count * HASH_SIZE, (uint64_t)tree_leaf_count(size) * HASH_SIZE);
+    status = write_all(b->tree_fd, b->upper, (size_t)count * HASH_SIZE,
+                       (uint64_t)tree_leaf_count(size) * HASH_SIZE);
     if (status)
         return status;
     e->stamp = b->stamp;

@@ -1,5 +1,6 @@
-/* One share job, driven on the loop: walk, find what is known, hash with as many work items as there are cores, record, announce. The items run in
- * the thread pool and each touches only what it was given; the loop never waits for one. */
+/* One share job, driven on the loop: walk, find what is known, hash with as many work items as there are
+ * cores, record, announce. The items run in the thread pool and each touches only what it was given; the loop
+ * never waits for one. */
 #include <stdlib.h>
 #include <unistd.h>
 #include "node/host/share_internal.h"
@@ -41,7 +42,8 @@ static void on_item(uv_work_t *work)
         item->status = share_big_finish(&w->tree, item->big);
         break;
     case ITEM_FILES:
-        item->status = share_record_files(&w->recorder, w->record, w->record_count, w->record_trees, w->record_trees_count);
+        item->status = share_record_files(&w->recorder, w->record, w->record_count, w->record_trees,
+                                          w->record_trees_count);
         break;
     case ITEM_END:
         item->status = share_record_end(&w->recorder);
@@ -98,7 +100,8 @@ static void after_begin(struct share_work *w)
 {
     struct share_tree *t = &w->tree;
     if (!lists_make(w)) {
-        give_up(w, ERR_NO_MEMORY, "not enough memory for the list of files: share its directories one by one");
+        give_up(w, ERR_NO_MEMORY,
+                "not enough memory for the list of files: share its directories one by one");
         return;
     }
     for (uint32_t i = 0; i < t->entry_count; i++) {
@@ -136,7 +139,8 @@ static void after_walk(struct share_work *w, int status)
     if (good == 0) {
         char message[320];
         snprintf(message, sizeof message, "%.100s%s: %s", refused ? refused->path : "",
-                 w->tree.root_count > 1 ? " (and the others)" : "", refused ? refused->text : "nothing to share");
+                 w->tree.root_count > 1 ? " (and the others)" : "",
+                 refused ? refused->text : "nothing to share");
         give_up(w, refused ? refused->error : ERR_NOT_FOUND, message);
         return;
     }
@@ -151,7 +155,8 @@ static void after_small(struct share_work *w, const struct share_item *item)
         if (e->state == ENTRY_HASHED)
             w->hashed[w->hashed_count++] = w->small[i];
         else if (e->state == ENTRY_WAITING && e->stamp.size > SHARE_SPAN_SIZE)
-            w->big[w->big_count++] = w->small[i]; /* it grew; each entry is in one list at a time, so there is room */
+            w->big[w->big_count++] =
+                w->small[i]; /* it grew; each entry is in one list at a time, so there is room */
         if (e->state != ENTRY_WAITING)
             w->job->files_done++;
     }
@@ -171,8 +176,10 @@ static void big_failed(struct share_work *w, struct share_big *b, int status)
         return;
     }
     if (status == ERR_NO_SPACE || status == ERR_QUOTA || status == ERR_NO_MEMORY) {
-        give_up(w, status, status == ERR_NO_SPACE ? "the disk of the node's home is full: free some space and share again"
-                                                  : err_text(status));
+        give_up(w, status,
+                status == ERR_NO_SPACE
+                    ? "the disk of the node's home is full: free some space and share again"
+                    : err_text(status));
     } else if (!w->error) {
         share_explain(status, text, sizeof text);
         if (share_path(&w->tree, b->entry, path, sizeof path)) {
@@ -250,7 +257,8 @@ static void recorder_failed(struct share_work *w)
     const char *advice = error == ERR_NO_SPACE ? ": free some space and share again"
                          : error == ERR_QUOTA  ? ": raise [store] quota, or `shoal gc` and share again"
                                                : "";
-    snprintf(message, sizeof message, "cannot record the share in %.160s: %s%s", w->recorder.where, err_text(error), advice);
+    snprintf(message, sizeof message, "cannot record the share in %.160s: %s%s", w->recorder.where,
+             err_text(error), advice);
     give_up(w, error, message);
 }
 
@@ -307,14 +315,16 @@ static bool small_start(struct share_work *w, struct share_item *item)
         return false;
     uint64_t bytes = 0;
     item->from = w->small_next;
-    while (w->small_next < w->small_count && w->small_next - item->from < SHARE_BATCH_FILES && bytes < SHARE_BATCH_BYTES)
+    while (w->small_next < w->small_count && w->small_next - item->from < SHARE_BATCH_FILES &&
+           bytes < SHARE_BATCH_BYTES)
         bytes += w->tree.entries[w->small[w->small_next++]].stamp.size;
     item->to = w->small_next;
     item_start(w, item, ITEM_SMALL);
     return true;
 }
 
-static void big_item(struct share_work *w, struct share_item *item, struct share_big *b, enum share_item_kind kind)
+static void big_item(struct share_work *w, struct share_item *item, struct share_big *b,
+                     enum share_item_kind kind)
 {
     item->big = b;
     b->in_flight++;
@@ -378,7 +388,8 @@ static void hash_go(struct share_work *w)
     bool idle = w->in_flight == (w->recording ? 1u : 0u);
     if (w->error)
         return;
-    if (!w->recording && (w->hashed_count >= SHARE_COMMIT_ROWS || w->trees_count > 0 || (idle && w->hashed_count > 0))) {
+    if (!w->recording &&
+        (w->hashed_count >= SHARE_COMMIT_ROWS || w->trees_count > 0 || (idle && w->hashed_count > 0))) {
         record_start(w);
         return;
     }
@@ -454,7 +465,8 @@ static void announce_start(struct share_work *w)
     uint32_t big = 0;
     for (uint32_t i = 0; i < t->root_count; i++) {
         struct share_root *root = &t->roots[i];
-        if (root->entry == SHARE_NONE || t->entries[root->entry].state == ENTRY_SKIPPED || atomic_load(&root->dropped))
+        if (root->entry == SHARE_NONE || t->entries[root->entry].state == ENTRY_SKIPPED ||
+            atomic_load(&root->dropped))
             continue;
         if (w->job->shares)
             share_line(w, root);
@@ -463,7 +475,8 @@ static void announce_start(struct share_work *w)
     for (uint32_t i = 0; i < t->entry_count; i++) {
         const struct share_entry *e = &t->entries[i];
         uint8_t key[HASH_SIZE];
-        if (e->parent == SHARE_NONE || e->dir != SHARE_NONE || e->state == ENTRY_SKIPPED || e->id.size < SHARE_ANNOUNCE_MIN)
+        if (e->parent == SHARE_NONE || e->dir != SHARE_NONE || e->state == ENTRY_SKIPPED ||
+            e->id.size < SHARE_ANNOUNCE_MIN)
             continue;
         content_provider_key(key, &e->id, s->core->network, s->core->crypto);
         shares_key_queue(s, key, false);
@@ -474,8 +487,9 @@ static void announce_start(struct share_work *w)
         w->error = first->error;
         snprintf(w->message, sizeof w->message, "%.150s: %s", first->path, first->text);
     }
-    log_info("share", "%u paths, %llu files, %llu bytes shared (%u large files announced one by one)", w->job->share_count,
-             (unsigned long long)w->job->files_done, (unsigned long long)w->job->bytes_done, big);
+    log_info("share", "%u paths, %llu files, %llu bytes shared (%u large files announced one by one)",
+             w->job->share_count, (unsigned long long)w->job->files_done,
+             (unsigned long long)w->job->bytes_done, big);
     w->announce_until = core_time_add(host_now(s->core), CORE_MS(SHARE_ANNOUNCE_WAIT_MS));
     if (w->announcing == 0)
         shares_soon(s);
@@ -550,7 +564,8 @@ static void on_cancel(struct job *job)
         work_go(w);
 }
 
-struct share_work *share_work_new(struct shares *s, struct job *job, const char *const *paths, size_t count, bool with_times)
+struct share_work *share_work_new(struct shares *s, struct job *job, const char *const *paths, size_t count,
+                                  bool with_times)
 {
     struct share_work *w = calloc(1, sizeof *w);
     if (w == NULL)
@@ -574,8 +589,12 @@ struct share_work *share_work_new(struct shares *s, struct job *job, const char 
     }
     uint32_t cores = uv_available_parallelism();
     w->workers = cores < 1 ? 1 : cores > SHARE_WORKERS_MAX ? SHARE_WORKERS_MAX : cores;
-    w->recorder = (struct share_recorder){.tree = &w->tree, .network = s->core->network, .crypto = s->core->crypto, .home = s->home,
-                                          .stop = &w->stop, .with_times = with_times};
+    w->recorder = (struct share_recorder){.tree = &w->tree,
+                                          .network = s->core->network,
+                                          .crypto = s->core->crypto,
+                                          .home = s->home,
+                                          .stop = &w->stop,
+                                          .with_times = with_times};
     job->cancel = on_cancel;
     job->owner = w;
     snprintf(job->name, sizeof job->name, "%s", count ? paths[0] : "");

@@ -1,11 +1,13 @@
-/* The contents that are being served: one swarm per content and pack flag, opened when a peer asks by provider key, closed when idle. fetch.c enters its
- * own swarms here, so that what is being fetched is served too. */
+/* The contents that are being served: one swarm per content and pack flag, opened when a peer asks by
+ * provider key, closed when idle. fetch.c enters its own swarms here, so that what is being fetched is served
+ * too. */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include "node/host/share_internal.h"
 
-#define WAITERS_MAX 64u /* peers that ask while a pack is being read; later ones are told no and come again */
+#define WAITERS_MAX 64u /* peers that ask while a pack is being read; later ones are told no and come again  \
+                         */
 #define OPENING_MAX 64u /* packs being read at once: a manifest each in memory */
 
 struct open_key {
@@ -27,14 +29,14 @@ struct share_open {
 struct pack_open {
     uv_work_t work;
     struct shares *s;
-    struct share_open *open;   /* NULL: given up meanwhile */
+    struct share_open *open; /* NULL: given up meanwhile */
     struct content_id id;
     char object[PATH_MAX], directory[PATH_MAX];
     bool has_directory;
     uint8_t *manifest;
     uint32_t count, small, missing;
     uint64_t small_bytes;
-    uint8_t *present;          /* bitmap of entries: small and there */
+    uint8_t *present; /* bitmap of entries: small and there */
     int status;
     uint32_t waiter_count;
     struct {
@@ -125,7 +127,8 @@ void share_serve_tick(struct shares *s, core_time now)
     for (struct share_open *o = s->opened, *next; o; o = next) {
         struct xfer_swarm_stats stats;
         next = o->hh.next;
-        if (o->ours && o->partial && o->swarm && xfer_swarm_stats(s->core->xfer, now, o->swarm, &stats) && stats.sessions == 0)
+        if (o->ours && o->partial && o->swarm && xfer_swarm_stats(s->core->xfer, now, o->swarm, &stats) &&
+            stats.sessions == 0)
             open_close(s, o);
     }
 }
@@ -159,7 +162,8 @@ static int open_file(struct shares *s, struct share_open *o, const struct store_
     bool has_tree = tree_span_count(row.id.size) > 1;
     if (has_tree)
         store_tree_path(s->core->store, &row.id, tree, sizeof tree);
-    int status = data_open_file(s->core->data, &row.id, row.path, &row.stamp, has_tree ? tree : NULL, &o->ref);
+    int status =
+        data_open_file(s->core->data, &row.id, row.path, &row.stamp, has_tree ? tree : NULL, &o->ref);
     if (status)
         return status;
     struct xfer_swarm_params p = {.id = row.id, .complete = true};
@@ -178,7 +182,8 @@ static bool entry_there(const struct pack_open *po, const struct manifest_entry 
     struct stat st;
     if (e->id.kind == CONTENT_FILE) {
         if (!po->has_directory ||
-            (size_t)snprintf(path, sizeof path, "%s/%.*s", po->directory, (int)e->name.size, (const char *)e->name.data) >= sizeof path)
+            (size_t)snprintf(path, sizeof path, "%s/%.*s", po->directory, (int)e->name.size,
+                             (const char *)e->name.data) >= sizeof path)
             return false;
         return lstat(path, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == e->id.size;
     }
@@ -231,7 +236,7 @@ static uint8_t *chunks_have(const struct pack_open *po, const struct xfer_geomet
     for (; manifest_next(&r, &e) == 1; i++) {
         uint32_t chunk = i >> g->chunk_leaves_log2;
         if (e.id.size <= TREE_LEAF_SIZE && !(po->present[i / 8] >> i % 8 & 1))
-            have[chunk / 8] &= (uint8_t)~(1u << chunk % 8);
+            have[chunk / 8] &= (uint8_t) ~(1u << chunk % 8);
     }
     return have;
 }
@@ -288,7 +293,8 @@ static void on_pack_done(uv_work_t *work, int status)
     shares_settled(s);
 }
 
-static bool pack_start(struct shares *s, struct share_open *o, const struct store_content *c, uint32_t session, uint32_t channel)
+static bool pack_start(struct shares *s, struct share_open *o, const struct store_content *c,
+                       uint32_t session, uint32_t channel)
 {
     uint32_t opening = 0;
     for (const struct share_open *i = s->opened; i; i = i->hh.next)
@@ -314,7 +320,8 @@ static bool pack_start(struct shares *s, struct share_open *o, const struct stor
     return true;
 }
 
-static void open_new(struct shares *s, uint32_t session, uint32_t channel, bool pack, const uint8_t key[HASH_SIZE])
+static void open_new(struct shares *s, uint32_t session, uint32_t channel, bool pack,
+                     const uint8_t key[HASH_SIZE])
 {
     struct store_content c;
     int status = store_content_find(s->core->store, key, &c);
@@ -347,7 +354,8 @@ static void open_new(struct shares *s, uint32_t session, uint32_t channel, bool 
     answer(s, session, channel, swarm);
 }
 
-void shares_content(struct shares *s, uint32_t session, uint32_t channel, bool pack, const uint8_t provider_key[HASH_SIZE])
+void shares_content(struct shares *s, uint32_t session, uint32_t channel, bool pack,
+                    const uint8_t provider_key[HASH_SIZE])
 {
     struct share_open *o = s->stopping ? NULL : open_find(s, provider_key, pack);
     if (s->stopping)

@@ -1,4 +1,5 @@
-/* Walking a path that is to be shared, in the thread pool: the whole tree in memory, breadth first, so that children come after their directory. */
+/* Walking a path that is to be shared, in the thread pool: the whole tree in memory, breadth first, so that
+ * children come after their directory. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -88,15 +89,17 @@ void share_stamp_of(struct file_stamp *out, const struct stat *st)
 
 bool share_stamp_equal(const struct file_stamp *a, const struct file_stamp *b)
 {
-    return a->device == b->device && a->inode == b->inode && a->size == b->size && a->mtime_ns == b->mtime_ns &&
-           a->ctime_ns == b->ctime_ns;
+    return a->device == b->device && a->inode == b->inode && a->size == b->size &&
+           a->mtime_ns == b->mtime_ns && a->ctime_ns == b->ctime_ns;
 }
 
 int share_open_beneath(int directory, const char *relative, int flags)
 {
-    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW), .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH};
+    struct open_how how = {.flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW),
+                           .resolve = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH};
     long fd = syscall(SYS_openat2, directory, relative, &how, sizeof how);
-    if (fd < 0 && (errno == ENOSYS || errno == EPERM)) /* Linux before 5.6, or a sandbox that does not know the call */
+    if (fd < 0 &&
+        (errno == ENOSYS || errno == EPERM)) /* Linux before 5.6, or a sandbox that does not know the call */
         fd = openat(directory, relative, flags | O_CLOEXEC | O_NOFOLLOW);
     return (int)fd;
 }
@@ -143,7 +146,8 @@ static bool grow(void **array, size_t *cap, size_t need, size_t size)
     return true;
 }
 
-static struct share_entry *entry_add(struct share_tree *t, const char *name, size_t name_size, const struct stat *st)
+static struct share_entry *entry_add(struct share_tree *t, const char *name, size_t name_size,
+                                     const struct stat *st)
 {
     size_t cap = t->entry_cap;
     if (!grow((void **)&t->entries, &cap, (size_t)t->entry_count + 1, sizeof *t->entries))
@@ -219,7 +223,8 @@ static void problem_below(struct walk *w, const char *name, int error, const cha
     share_problems_add(w->problems, path, error, text);
 }
 
-static int refuse_root(struct walk *w, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static int refuse_root(struct walk *w, int error, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 static int refuse_root(struct walk *w, int error, const char *format, ...)
 {
     struct share_root *root = &w->t->roots[w->root];
@@ -256,7 +261,8 @@ static int read_names(struct walk *w, DIR *dir, uint32_t dir_index)
             continue;
         }
         if (t->entry_count >= SHARE_ENTRIES_MAX)
-            return refuse_root(w, ERR_FULL, "has more than %u entries: share its directories one by one", SHARE_ENTRIES_MAX);
+            return refuse_root(w, ERR_FULL, "has more than %u entries: share its directories one by one",
+                               SHARE_ENTRIES_MAX);
         struct share_entry *e = entry_add(t, d->d_name, strlen(d->d_name), &st);
         if (e == NULL)
             return ERR_NO_MEMORY;
@@ -265,7 +271,8 @@ static int read_names(struct walk *w, DIR *dir, uint32_t dir_index)
         e->dir = S_ISDIR(st.st_mode) ? 0 : SHARE_NONE; /* its number comes after sorting */
     }
     if (errno)
-        share_problems_add(w->problems, w->path, share_error(errno), "could not be read to its end: check the disk");
+        share_problems_add(w->problems, w->path, share_error(errno),
+                           "could not be read to its end: check the disk");
     return 0;
 }
 
@@ -285,10 +292,13 @@ static int walk_directory(struct walk *w, uint32_t dir_index)
         if (fd >= 0)
             close(fd);
         if (t->entries[entry].parent == SHARE_NONE)
-            return refuse_root(w, error, "%s", error == ERR_PERMISSION ? "may not be read: change its mode or its owner" : err_text(error));
+            return refuse_root(w, error, "%s",
+                               error == ERR_PERMISSION ? "may not be read: change its mode or its owner"
+                                                       : err_text(error));
         t->entries[entry].state = ENTRY_SKIPPED;
         share_problems_add(w->problems, w->path, error,
-                           error == ERR_PERMISSION ? "directory may not be read, skipped: chmod u+rx" : err_text(error));
+                           error == ERR_PERMISSION ? "directory may not be read, skipped: chmod u+rx"
+                                                   : err_text(error));
         return 0;
     }
     uint32_t first = t->entry_count;
@@ -304,7 +314,8 @@ static int walk_directory(struct walk *w, uint32_t dir_index)
             continue;
         uint32_t depth = t->dirs[dir_index].depth + 1;
         if (depth > MANIFEST_DEPTH_MAX)
-            return refuse_root(w, ERR_RANGE, "is nested deeper than %u directories: share a part of it", MANIFEST_DEPTH_MAX);
+            return refuse_root(w, ERR_RANGE, "is nested deeper than %u directories: share a part of it",
+                               MANIFEST_DEPTH_MAX);
         t->entries[i].dir = t->dir_count;
         if (dir_add(t, i, depth) == NULL)
             return ERR_NO_MEMORY;
@@ -324,7 +335,8 @@ static int resolve_root(struct walk *w)
         root->path[--size] = '\0';
     if (lstat(root->path, &st)) {
         int error = share_error(errno);
-        return refuse_root(w, error, "%s", error == ERR_NOT_FOUND ? "there is no such file or directory" : err_text(error));
+        return refuse_root(w, error, "%s",
+                           error == ERR_NOT_FOUND ? "there is no such file or directory" : err_text(error));
     }
     if (S_ISLNK(st.st_mode))
         return refuse_root(w, ERR_NOT_A_FILE, "is a symbolic link: share what it points to");
@@ -369,7 +381,9 @@ static int walk_root(struct walk *w)
     w->root_fd = open(root->path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (w->root_fd < 0) {
         error = share_error(errno);
-        return refuse_root(w, error, "%s", error == ERR_PERMISSION ? "may not be read: change its mode or its owner" : err_text(error));
+        return refuse_root(w, error, "%s",
+                           error == ERR_PERMISSION ? "may not be read: change its mode or its owner"
+                                                   : err_text(error));
     }
     for (; status == 0 && next < t->dir_count; next++)
         status = walk_directory(w, next);

@@ -1,23 +1,25 @@
-/* The slow walk over stamps: some hundred files a second are looked at in the pool; what changed is marked, logged and shared again, what vanished is
- * marked and comes back by itself when the disk does ("a missing disk is a state, not a loss", FIELD.md, 7). */
+/* The slow walk over stamps: some hundred files a second are looked at in the pool; what changed is marked,
+ * logged and shared again, what vanished is marked and comes back by itself when the disk does ("a missing
+ * disk is a state, not a loss", FIELD.md, 7). */
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <time.h>
 #include "node/host/share_internal.h"
 
-#define PAGE         200u              /* rows looked at in one go */
-#define PAGE_PERIOD  CORE_SECONDS(1)
-#define ROUND_PERIOD CORE_MINUTES(1)   /* between the end of a walk and the next, when there is little to look at */
-#define FOUND_MAX    64u               /* changes told in one go; the rest when the walk comes round */
-#define REST_NS      INT64_C(2000000000) /* a file written within the last two seconds is left to rest */
+#define PAGE        200u /* rows looked at in one go */
+#define PAGE_PERIOD CORE_SECONDS(1)
+#define ROUND_PERIOD                                                                                         \
+    CORE_MINUTES(1)   /* between the end of a walk and the next, when there is little to look at */
+#define FOUND_MAX 64u /* changes told in one go; the rest when the walk comes round */
+#define REST_NS   INT64_C(2000000000) /* a file written within the last two seconds is left to rest */
 
 struct found {
     int64_t row;
     enum content_state state;
     char *path;
-    char *share_path;                  /* to be shared again; NULL: none, or a fetched one, whose manifest stays as it is */
-    bool with_times, again;            /* again: it was marked changed before, and sharing it again did not help */
+    char *share_path; /* to be shared again; NULL: none, or a fetched one, whose manifest stays as it is */
+    bool with_times, again; /* again: it was marked changed before, and sharing it again did not help */
     uint8_t key[HASH_SIZE];
 };
 
@@ -99,7 +101,8 @@ static void on_page(uv_work_t *work)
         if (status && w->status == 0)
             w->status = status;
     }
-    if (w->looked < PAGE && w->found_count < FOUND_MAX) { /* the end: the handle would only hold memory until the next round */
+    if (w->looked < PAGE &&
+        w->found_count < FOUND_MAX) { /* the end: the handle would only hold memory until the next round */
         store_close(w->store);
         w->store = NULL;
     }
@@ -119,7 +122,8 @@ static void tell(struct shares *s, struct found *f)
         break;
     case CONTENT_CHANGED:
         if (f->share_path) {
-            log_write(f->again ? LOG_DEBUG : LOG_INFO, "share", "%s changed: %s is shared again", f->path, f->share_path);
+            log_write(f->again ? LOG_DEBUG : LOG_INFO, "share", "%s changed: %s is shared again", f->path,
+                      f->share_path);
             shares_add_background(s, f->share_path, f->with_times);
         } else if (!f->again) {
             log_warning("share", "%s changed since it was fetched: no longer served", f->path);

@@ -1,5 +1,6 @@
-/* Purpose: sharing in place, in one whole node: ids and hash trees are right, what cannot be shared is skipped and named, one tree has one link, only
- * what changed is hashed again, a crash leaves whole shares only, and what changes or vanishes later is noticed. */
+/* Purpose: sharing in place, in one whole node: ids and hash trees are right, what cannot be shared is
+ * skipped and named, one tree has one link, only what changed is hashed again, a crash leaves whole shares
+ * only, and what changes or vanishes later is noticed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -100,7 +101,8 @@ static void job_wait(const struct job *job)
     while (job->state == JOB_RUNNING && now_us() < until)
         turn();
     if (job->state == JOB_RUNNING)
-        fail_msg("the job does not end: %llu of %llu bytes", (unsigned long long)job->bytes_done, (unsigned long long)job->bytes_total);
+        fail_msg("the job does not end: %llu of %llu bytes", (unsigned long long)job->bytes_done,
+                 (unsigned long long)job->bytes_total);
 }
 
 static struct job *share_in(const char *path, bool with_times)
@@ -190,7 +192,8 @@ static void test_files(void **state)
             uint32_t real = tree_span_leaves(size, s);
             memcpy(proof, all + s * TREE_SPAN_LEAVES, (size_t)real * HASH_SIZE);
             tree_uncles(proof + real, (const uint8_t(*)[HASH_SIZE])(all + leaves), size, s);
-            assert_true(tree_proof_check(&line->id, s, proof[0], (size_t)(real + tree_uncle_count(size)) * HASH_SIZE));
+            assert_true(tree_proof_check(&line->id, s, proof[0],
+                                         (size_t)(real + tree_uncle_count(size)) * HASH_SIZE));
         }
         free(all);
     }
@@ -199,7 +202,9 @@ static void test_files(void **state)
 static void tree_make(const char *name)
 {
     const char *t = in_room(name);
-    run("mkdir -p %s/sub/deep %s/empty; printf x >%s/a; printf yy >%s/sub/deep/b; chmod +x %s/a; printf z >%s/.hidden", t, t, t, t, t, t);
+    run("mkdir -p %s/sub/deep %s/empty; printf x >%s/a; printf yy >%s/sub/deep/b; chmod +x %s/a; printf z "
+        ">%s/.hidden",
+        t, t, t, t, t, t);
     run("head -c 1500000 /dev/zero >%s/sub/big", t);
 }
 
@@ -220,7 +225,8 @@ static void test_tree(void **state)
     static const struct {
         const char *name;
         bool executable, tree;
-    } expected[] = {{".hidden", false, false}, {"a", true, false}, {"empty", false, true}, {"sub", false, true}};
+    } expected[] = {
+        {".hidden", false, false}, {"a", true, false}, {"empty", false, true}, {"sub", false, true}};
     assert_int_equal(store_object_read(app.store, &line->id, &data), 0);
     assert_int_equal(manifest_open(&r, bytes_of(data, line->id.size)), 0);
     assert_int_equal(r.count, 4);
@@ -253,7 +259,8 @@ static void test_skipped(void **state)
     (void)state;
     node_start();
     const char *t = in_room("t");
-    run("mkdir -p %s/ok; printf x >%s/ok/f; ln -s /etc/passwd %s/link; ln -s /etc %s/linkdir; mkfifo %s/pipe", t, t, t, t, t);
+    run("mkdir -p %s/ok; printf x >%s/ok/f; ln -s /etc/passwd %s/link; ln -s /etc %s/linkdir; mkfifo %s/pipe",
+        t, t, t, t, t);
     run("printf x >\"%s/$(printf 'bad\\377')\"; printf x >\"%s/$(printf 'new\\nline')\"", t, t);
     struct sockaddr_un un = {.sun_family = AF_UNIX};
     snprintf(un.sun_path, sizeof un.sun_path, "%.60s/t/socket", room);
@@ -279,7 +286,8 @@ static void test_unreadable(void **state)
     (void)state;
     node_start();
     const char *t = in_room("t");
-    run("mkdir -p %s/closed; printf x >%s/a; printf y >%s/secret; printf z >%s/closed/in; chmod 755 %s", t, t, t, t, room);
+    run("mkdir -p %s/closed; printf x >%s/a; printf y >%s/secret; printf z >%s/closed/in; chmod 755 %s", t, t,
+        t, t, room);
     run("chmod 000 %s/secret %s/closed", t, t);
     if (geteuid() == 0) {
         print_message("skipped: root reads everything\n");
@@ -295,7 +303,8 @@ static void test_refused(void **state)
 {
     (void)state;
     node_start();
-    run("printf x >%s; ln -s file %s; mkdir %s; ln -s dir %s", in_room("file"), in_room("link"), in_room("dir"), in_room("linkdir"));
+    run("printf x >%s; ln -s file %s; mkdir %s; ln -s dir %s", in_room("file"), in_room("link"),
+        in_room("dir"), in_room("linkdir"));
     run("printf x >%s/home/notes; mkdir -p %s/nested/$(printf 'd/%%.0s' $(seq 70))", room, room);
     static const struct {
         const char *name;
@@ -317,7 +326,8 @@ static void test_refused(void **state)
         if (job->error != table[i].error || !strstr(job->message, table[i].says))
             fail_msg("%s: %d %s", table[i].name, job->error, job->message);
     }
-    /* The room contains the home: all is shared but that. One bad path of several is a problem, not a failure. */
+    /* The room contains the home: all is shared but that. One bad path of several is a problem, not a
+     * failure. */
     run("rm -r %s", in_room("nested"));
     const struct job *job = share(room);
     assert_non_null(problem_of(job, "/home"));
@@ -344,7 +354,8 @@ static uint32_t rows(void)
     return count;
 }
 
-/* Sharing again hashes only what changed, forgets what is gone, and gives the old link back with the old bytes. */
+/* Sharing again hashes only what changed, forgets what is gone, and gives the old link back with the old
+ * bytes. */
 static void test_again(void **state)
 {
     (void)state;
@@ -396,12 +407,37 @@ static void test_again(void **state)
     assert_true(gc.objects >= 5);
 }
 
+/* Taken back while it is shared again, at each stage: it is gone, and the job ends. */
+static void test_unshare_while_sharing(void **state)
+{
+    (void)state;
+    node_start();
+    run("mkdir %s; for i in $(seq 2500); do echo $i >%s/$i; done", in_room("t"), in_room("t"));
+    for (int turns = 0; turns < 30; turns += 2) {
+        const char *path = in_room("t");
+        struct store_share s;
+        share(path);
+        run("touch %s/*", path);
+        struct job *job = shares_add(app.shares, &path, 1, false);
+        for (int i = 0; i < turns && job->state == JOB_RUNNING; i++)
+            turn();
+        assert_int_equal(shares_remove(app.shares, path), 0);
+        job_wait(job);
+        core_time until = now_us() + WAIT;
+        while (app.shares->in_flight > 0 && now_us() < until)
+            turn();
+        assert_int_equal(store_share_by_path(app.store, path, &s), ERR_NOT_FOUND);
+        assert_int_equal(rows(), 0);
+    }
+}
+
 /* A file that is written all the while is tried three times, then named and left out; the rest is shared. */
 static void test_changing(void **state)
 {
     (void)state;
     node_start();
-    run("mkdir %s; printf x >%s; head -c 64M /dev/zero >%s", in_room("t"), in_room("t/still"), in_room("t/busy"));
+    run("mkdir %s; printf x >%s; head -c 64M /dev/zero >%s", in_room("t"), in_room("t/still"),
+        in_room("t/busy"));
     pid_t pid = fork();
     if (pid == 0) {
         int fd = open(in_room("t/busy"), O_WRONLY);
@@ -425,8 +461,8 @@ static void test_cancel(void **state)
 {
     (void)state;
     node_start();
-    run("mkdir %s; for i in $(seq 300); do head -c 300000 /dev/zero >%s/$i; done; head -c 64M /dev/zero >%s", in_room("t"),
-        in_room("t"), in_room("t/big"));
+    run("mkdir %s; for i in $(seq 300); do head -c 300000 /dev/zero >%s/$i; done; head -c 64M /dev/zero >%s",
+        in_room("t"), in_room("t"), in_room("t/big"));
     for (int turns = 0; turns < 12; turns += 3) {
         const char *path = in_room("t");
         struct job *job = shares_add(app.shares, &path, 1, false);
@@ -446,7 +482,8 @@ static void test_cancel(void **state)
         turn();
 }
 
-/* What changes or vanishes after sharing is found by the walk, marked, and shared again; what comes back is served again. */
+/* What changes or vanishes after sharing is found by the walk, marked, and shared again; what comes back is
+ * served again. */
 static void watch_until(const char *path, enum content_state state, bool gone)
 {
     struct store_content c;
@@ -470,7 +507,8 @@ static void test_watch(void **state)
     struct content_id first = share(in_room("t"))->shares[0].id;
     run("mv %s %s", in_room("t/sub/big"), in_room("away"));
     watch_until(in_room("t/sub/big"), CONTENT_MISSING, false);
-    run("mv %s %s", in_room("away"), in_room("t/sub/big")); /* the same file, but its ctime is another: hashed again */
+    run("mv %s %s", in_room("away"),
+        in_room("t/sub/big")); /* the same file, but its ctime is another: hashed again */
     watch_until(in_room("t/sub/big"), CONTENT_OK, false);
     struct store_share share_now;
     assert_int_equal(store_share_by_path(app.store, in_room("t"), &share_now), 0);
@@ -489,11 +527,13 @@ static void test_watch(void **state)
     assert_int_equal(c.state, CONTENT_OK);
 }
 
-/* kill -9 in the middle of sharing, ten times: the share is whole or not there, and the next try finishes it. */
+/* kill -9 in the middle of sharing, ten times: the share is whole or not there, and the next try finishes it.
+ */
 static void test_kill(void **state)
 {
     (void)state;
-    run("mkdir %s; for i in $(seq 400); do echo $i >%s/$i; done; head -c 20M /dev/urandom >%s", in_room("t"), in_room("t"), in_room("t/big"));
+    run("mkdir %s; for i in $(seq 400); do echo $i >%s/$i; done; head -c 20M /dev/urandom >%s", in_room("t"),
+        in_room("t"), in_room("t/big"));
     for (int round = 0; round < 10; round++) {
         pid_t pid = fork();
         if (pid == 0) {
@@ -564,7 +604,9 @@ static void test_many_small(void **state)
 {
     (void)state;
     node_start();
-    run("mkdir %s; cd %s; for d in $(seq 100); do mkdir $d; for f in $(seq 100); do echo $d-$f >$d/$f; done; done", in_room("t"), in_room("t"));
+    run("mkdir %s; cd %s; for d in $(seq 100); do mkdir $d; for f in $(seq 100); do echo $d-$f >$d/$f; done; "
+        "done",
+        in_room("t"), in_room("t"));
     core_time start = now_us();
     const char *path = in_room("t");
     struct job *job = shares_add(app.shares, &path, 1, false);
@@ -615,8 +657,10 @@ static void test_ten_thousand_shares(void **state)
         core_time took = now_us() - before;
         worst = took > worst ? took : worst;
     }
-    print_message("10,000 shares: started in %llu ms, keys taken up after %llu ms, longest turn of the loop %llu us\n",
-                  (unsigned long long)started / 1000, (unsigned long long)(now_us() - start) / 1000, (unsigned long long)worst);
+    print_message(
+        "10,000 shares: started in %llu ms, keys taken up after %llu ms, longest turn of the loop %llu us\n",
+        (unsigned long long)started / 1000, (unsigned long long)(now_us() - start) / 1000,
+        (unsigned long long)worst);
     assert_true(now_us() - start < CORE_SECONDS(20));
 }
 
@@ -624,9 +668,21 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_files),  T(test_tree),   T(test_skipped), T(test_unreadable), T(test_refused), T(test_again),
-        T(test_changing), T(test_cancel), T(test_watch),  T(test_kill),      T(test_disk_full), T(test_quota),
-        T(test_many_small), T(test_ten_thousand_shares),
+        T(test_files),
+        T(test_tree),
+        T(test_skipped),
+        T(test_unreadable),
+        T(test_refused),
+        T(test_again),
+        T(test_unshare_while_sharing),
+        T(test_changing),
+        T(test_cancel),
+        T(test_watch),
+        T(test_kill),
+        T(test_disk_full),
+        T(test_quota),
+        T(test_many_small),
+        T(test_ten_thousand_shares),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

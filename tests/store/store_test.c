@@ -1,4 +1,5 @@
-/* Purpose: what the store says it has is there after kill -9, after a full disk, and in no more time than a person waits. */
+/* Purpose: what the store says it has is there after kill -9, after a full disk, and in no more time than a
+ * person waits. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -91,8 +92,8 @@ static int64_t share_of(struct store *s, const char *path, uint32_t n)
 {
     int64_t row;
     struct store_content c = content(n, path, 0);
-    struct store_share share = {.path = path, .name = "x", .id = c.id, .bytes = 5, .files = 2, .added_s = 1000,
-                                .with_times = true};
+    struct store_share share = {
+        .path = path, .name = "x", .id = c.id, .bytes = 5, .files = 2, .added_s = 1000, .with_times = true};
     assert_int_equal(store_share_put(s, &share, &row), 0);
     return row;
 }
@@ -204,7 +205,8 @@ static bool count_key(void *context, const uint8_t key[HASH_SIZE])
     return true;
 }
 
-/* Sharing again: what was not found again is forgotten at the end, not before; a new share is unseen until it is whole. */
+/* Sharing again: what was not found again is forgotten at the end, not before; a new share is unseen until it
+ * is whole. */
 static void test_share_made_again(void **state)
 {
     (void)state;
@@ -452,7 +454,8 @@ static void test_objects_and_gc(void **state)
     assert_int_equal(store_gc(s, false, count_path, &n, &result), 0);
     assert_int_equal(result.objects, 1);
     assert_false(exists(s, &loose));
-    assert_true(exists(s, &shared) && exists(s, &leaf) && exists(s, &inner) && exists(s, &outer) && exists(s, &fetched));
+    assert_true(exists(s, &shared) && exists(s, &leaf) && exists(s, &inner) && exists(s, &outer) &&
+                exists(s, &fetched));
     assert_int_equal(store_usage(s, &after), 0);
     assert_true(after < before);
     /* Unpinned, unshared, fetch gone: nothing stays. */
@@ -520,7 +523,8 @@ static void test_quota(void **state)
     store_close(s);
 }
 
-/* A child writes pairs and says in a pipe what was reported done; it is killed at a random moment, ten times. */
+/* A child writes pairs and says in a pipe what was reported done; it is killed at a random moment, ten times.
+ */
 static void child(int fd, uint32_t from)
 {
     struct store *s = opened();
@@ -664,7 +668,8 @@ static void test_ten_thousand(void **state)
     double announced = ms_since(&start);
     assert_int_equal(shares, 10001);
     assert_int_equal(keys, 10000);
-    print_message("10,000 contents in one transaction %.0f ms, open and list 10,000 shares %.0f ms, 10,000 keys %.0f ms\n",
+    print_message("10,000 contents in one transaction %.0f ms, open and list 10,000 shares %.0f ms, 10,000 "
+                  "keys %.0f ms\n",
                   insert, load, announced);
     assert_true(insert < 400 * SLOWER); /* bars 200 and 100 on an idle machine, printed above */
     assert_true(load < 200 * SLOWER);
@@ -676,10 +681,20 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_contents),      T(test_shares),       T(test_share_made_again), T(test_fetches_pins_values),
-        T(test_transactions),  T(test_two_handles),  T(test_private),          T(test_not_ours),
-        T(test_objects_and_gc), T(test_gc_leftovers), T(test_quota),           T(test_kill),
-        T(test_full_disk),     T(test_ten_thousand),
+        T(test_contents),
+        T(test_shares),
+        T(test_share_made_again),
+        T(test_fetches_pins_values),
+        T(test_transactions),
+        T(test_two_handles),
+        T(test_private),
+        T(test_not_ours),
+        T(test_objects_and_gc),
+        T(test_gc_leftovers),
+        T(test_quota),
+        T(test_kill),
+        T(test_full_disk),
+        T(test_ten_thousand),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,7 +21,8 @@ static struct content_id sample(uint8_t kind, uint64_t size, uint8_t fill)
 static void test_id_round_trip(void **state)
 {
     (void)state;
-    static const uint64_t sizes[] = {0, 1, 16384, 16385, UINT64_C(0xffffffff), UINT64_C(1) << 32, CONTENT_SIZE_MAX};
+    static const uint64_t sizes[] = {
+        0, 1, 16384, 16385, UINT64_C(0xffffffff), UINT64_C(1) << 32, CONTENT_SIZE_MAX};
     for (uint8_t kind = 0; kind < 16; kind++) {
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
             struct content_id id = sample(kind, sizes[i], (uint8_t)(kind + i)), back;
@@ -97,25 +98,26 @@ static void test_id_rejected(void **state)
     } table[] = {
         {"", ERR_MALFORMED},
         {"a", ERR_MALFORMED},
-        {"aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xv", ERR_MALFORMED},    /* short */
-        {"aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xvqa", ERR_MALFORMED},  /* long */
-        {"aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xvz", ERR_MALFORMED},   /* spare bits */
+        {"aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xv", ERR_MALFORMED},   /* short */
+        {"aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xvqa", ERR_MALFORMED}, /* long */
+        {"aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xvz", ERR_MALFORMED},  /* spare bits */
         {"aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xv ", ERR_MALFORMED},
-        {"aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2x1q", ERR_MALFORMED},   /* digit 1 */
+        {"aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2x1q", ERR_MALFORMED}, /* digit 1 */
         {"baaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xvq", ERR_CHECKSUM},
-        {"aaqaeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xvq", ERR_CHECKSUM},    /* two swapped */
+        {"aaqaeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xvq", ERR_CHECKSUM}, /* two swapped */
     };
     struct content_id id;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         assert_int_equal(content_id_parse(&id, table[i].text), table[i].error);
 }
 
-#define ID   "aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xvq"
+#define ID "aaaqeayeaudaocajbifqydiob4ibceqtcqkrmfyydenbwha5dyprci2fm6e2xvq"
 
 static void test_link_round_trip(void **state)
 {
     (void)state;
-    static const char *const names[] = {"", "a", "Ferien 2026 & Meer=schön?#.mp4", "100%", "...", ".hidden", "a+b c"};
+    static const char *const names[] = {"",        "a",    "Ferien 2026 & Meer=schön?#.mp4", "100%", "...",
+                                        ".hidden", "a+b c"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         for (uint32_t sources = 0; sources <= LINK_SOURCES_MAX; sources++) {
             struct link in = {.id = sample(1, 99, 3), .source_count = sources}, back;
@@ -182,10 +184,10 @@ static void test_link_rejected(void **state)
         {"shoal:/" ID, ERR_MALFORMED, 6},
         {"shoal: " ID, ERR_MALFORMED, 6},
         {" " ID, ERR_MALFORMED, 0},
-        {ID "?n=x", ERR_MALFORMED, 63},                /* a bare id has no query */
+        {ID "?n=x", ERR_MALFORMED, 63}, /* a bare id has no query */
         {"shoal:" ID "#x", ERR_MALFORMED, 69},
         {"shoal:" ID "?n=a b", ERR_MALFORMED, 73},
-        {"shoal:" ID "?n=\xc3\xa4", ERR_MALFORMED, 72},  /* raw bytes are not a URI */
+        {"shoal:" ID "?n=\xc3\xa4", ERR_MALFORMED, 72}, /* raw bytes are not a URI */
         {"shoal:" ID "?x=\"", ERR_MALFORMED, 72},
         {"shoal:" ID "?n=%", ERR_MALFORMED, 72},
         {"shoal:" ID "?n=a%4", ERR_MALFORMED, 73},
@@ -200,7 +202,7 @@ static void test_link_rejected(void **state)
         {"shoal:" ID "?n=.", ERR_MALFORMED, 72},
         {"shoal:" ID "?n=/etc/passwd", ERR_MALFORMED, 72},
         {"shoal:" ID "?n=a%2Fb", ERR_MALFORMED, 72},
-        {"shoal:" ID "?n=%1b[31m", ERR_MALFORMED, 72},   /* escape sequences reach no terminal */
+        {"shoal:" ID "?n=%1b[31m", ERR_MALFORMED, 72}, /* escape sequences reach no terminal */
         {"shoal:" ID "?n=a%0a", ERR_MALFORMED, 72},
         {"shoal:" ID "?n=%7f", ERR_MALFORMED, 72},
         {"shoal:" ID "?n=a&n=b", ERR_MALFORMED, 76},
@@ -217,8 +219,9 @@ static void test_link_rejected(void **state)
     }
 }
 
-/* Every single character of a whole link changed to every other byte. In the id and in a source's node id each change is refused; nowhere
- * does it do harm; and where it is accepted (name, address) the content stays the same. */
+/* Every single character of a whole link changed to every other byte. In the id and in a source's node id
+ * each change is refused; nowhere does it do harm; and where it is accepted (name, address) the content stays
+ * the same. */
 static void test_link_any_character_wrong(void **state)
 {
     (void)state;
@@ -258,11 +261,13 @@ static void test_link_limits(void **state)
         used += (size_t)snprintf(more + used, sizeof more - used, "&%s", strchr(text, '?') + 1);
     assert_int_equal(link_parse(&back, more, NULL), 0);
     assert_int_equal(back.source_count, LINK_SOURCES_MAX);
-    /* The longest name: 255 bytes that all need encoding, with all sources, fits LINK_TEXT_MAX; 256 bytes are refused. */
+    /* The longest name: 255 bytes that all need encoding, with all sources, fits LINK_TEXT_MAX; 256 bytes are
+     * refused. */
     in.source_count = LINK_SOURCES_MAX;
     memset(in.name, ' ', 255);
     for (uint32_t i = 0; i < LINK_SOURCES_MAX; i++)
-        assert_int_equal(net_addr_parse(&in.sources[i].addr, "[2001:db8:1111:2222:3333:4444:5555:6666]:65535"), 0);
+        assert_int_equal(
+            net_addr_parse(&in.sources[i].addr, "[2001:db8:1111:2222:3333:4444:5555:6666]:65535"), 0);
     assert_int_equal(link_format(text, sizeof text, &in), 0);
     assert_int_equal(link_parse(&back, text, NULL), 0);
     assert_string_equal(back.name, in.name);
@@ -316,11 +321,16 @@ static void test_provider_key(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_id_round_trip),     cmocka_unit_test(test_id_vector),
-        cmocka_unit_test(test_id_any_character_wrong), cmocka_unit_test(test_id_rejected),
-        cmocka_unit_test(test_link_round_trip),   cmocka_unit_test(test_link_accepted),
-        cmocka_unit_test(test_link_rejected),     cmocka_unit_test(test_link_any_character_wrong),
-        cmocka_unit_test(test_link_limits),       cmocka_unit_test(test_provider_key),
+        cmocka_unit_test(test_id_round_trip),
+        cmocka_unit_test(test_id_vector),
+        cmocka_unit_test(test_id_any_character_wrong),
+        cmocka_unit_test(test_id_rejected),
+        cmocka_unit_test(test_link_round_trip),
+        cmocka_unit_test(test_link_accepted),
+        cmocka_unit_test(test_link_rejected),
+        cmocka_unit_test(test_link_any_character_wrong),
+        cmocka_unit_test(test_link_limits),
+        cmocka_unit_test(test_provider_key),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

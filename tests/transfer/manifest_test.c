@@ -1,4 +1,5 @@
-/* Purpose: one tree has one manifest; every other encoding, every name that could escape a directory and every false claim is refused. */
+/* Purpose: one tree has one manifest; every other encoding, every name that could escape a directory and
+ * every false claim is refused. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -28,11 +29,16 @@ static void test_round_trip(void **state)
 {
     (void)state;
     static const struct line lines[] = {
-        {" ", 0, false, false, 0},      {"-rf", 0, true, false, 0},
-        {"...", 0, false, false, 0},    {".hidden", 0, false, true, 0},
-        {"A", 1, false, false, 0},      {"CON", 0, false, false, 0},
-        {"a", 0, false, true, 1700000000}, {"a.b", 0, true, true, UINT64_MAX},
-        {"ab", 1, false, true, 5},      {"\xc3\xa4", 0, false, false, 0},
+        {" ", 0, false, false, 0},
+        {"-rf", 0, true, false, 0},
+        {"...", 0, false, false, 0},
+        {".hidden", 0, false, true, 0},
+        {"A", 1, false, false, 0},
+        {"CON", 0, false, false, 0},
+        {"a", 0, false, true, 1700000000},
+        {"a.b", 0, true, true, UINT64_MAX},
+        {"ab", 1, false, true, 5},
+        {"\xc3\xa4", 0, false, false, 0},
         {"\xf0\x9f\x90\x9f", 0, true, false, 0},
     };
     enum { COUNT = sizeof lines / sizeof *lines };
@@ -44,8 +50,10 @@ static void test_round_trip(void **state)
     size_t bound = MANIFEST_HEAD_MAX;
     for (size_t i = 0; i < COUNT; i++) {
         struct manifest_entry e = {.name = bytes_of(lines[i].name, strlen(lines[i].name)),
-                                   .id = id_of(lines[i].kind, i), .executable = lines[i].executable,
-                                   .has_mtime = lines[i].has_mtime, .mtime_s = lines[i].mtime_s};
+                                   .id = id_of(lines[i].kind, i),
+                                   .executable = lines[i].executable,
+                                   .has_mtime = lines[i].has_mtime,
+                                   .mtime_s = lines[i].mtime_s};
         assert_int_equal(manifest_add(&p, &e, &last), 0);
         bound += manifest_entry_bound(e.name.size);
         assert_true(p.size <= bound);
@@ -83,9 +91,10 @@ static void test_writer_refuses(void **state)
         const char *first, *second;
         int error;
     } table[] = {
-        {"b", "a", ERR_MALFORMED}, {"a", "a", ERR_MALFORMED}, {"ab", "a", ERR_MALFORMED}, {"a", "B", ERR_MALFORMED},
-        {"a", "..", ERR_RANGE},    {"a", ".", ERR_RANGE},     {"a", "", ERR_RANGE},       {"a", "b/c", ERR_RANGE},
-        {"a", "b\n", ERR_RANGE},   {"a", "\xff", ERR_RANGE},
+        {"b", "a", ERR_MALFORMED}, {"a", "a", ERR_MALFORMED}, {"ab", "a", ERR_MALFORMED},
+        {"a", "B", ERR_MALFORMED}, {"a", "..", ERR_RANGE},    {"a", ".", ERR_RANGE},
+        {"a", "", ERR_RANGE},      {"a", "b/c", ERR_RANGE},   {"a", "b\n", ERR_RANGE},
+        {"a", "\xff", ERR_RANGE},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
         pack_init(&p, buffer, sizeof buffer);
@@ -108,13 +117,34 @@ static void test_names(void **state)
         size_t size;
         bool ok;
     } table[] = {
-        {"a", 1, true},         {".a", 2, true},        {"..a", 3, true},      {"...", 3, true},
-        {"a b", 3, true},       {"\xe2\x82\xac", 3, true}, {"-", 1, true},      {"~", 1, true},
-        {"\\", 1, true},        {"a:b", 3, true},       {"", 0, false},        {".", 1, false},
-        {"..", 2, false},       {"/", 1, false},        {"/etc", 4, false},    {"a/b", 3, false},
-        {"../a", 4, false},     {"a\0b", 3, false},     {"\0", 1, false},      {"a\n", 2, false},
-        {"\x1b[0m", 4, false},  {"\x7f", 1, false},     {"\x80", 1, false},    {"\xc3", 1, false},
-        {"\xc0\xaf", 2, false}, {"\xed\xa0\x80", 3, false}, {"\xf5\x80\x80\x80", 4, false}, {"\xff", 1, false},
+        {"a", 1, true},
+        {".a", 2, true},
+        {"..a", 3, true},
+        {"...", 3, true},
+        {"a b", 3, true},
+        {"\xe2\x82\xac", 3, true},
+        {"-", 1, true},
+        {"~", 1, true},
+        {"\\", 1, true},
+        {"a:b", 3, true},
+        {"", 0, false},
+        {".", 1, false},
+        {"..", 2, false},
+        {"/", 1, false},
+        {"/etc", 4, false},
+        {"a/b", 3, false},
+        {"../a", 4, false},
+        {"a\0b", 3, false},
+        {"\0", 1, false},
+        {"a\n", 2, false},
+        {"\x1b[0m", 4, false},
+        {"\x7f", 1, false},
+        {"\x80", 1, false},
+        {"\xc3", 1, false},
+        {"\xc0\xaf", 2, false},
+        {"\xed\xa0\x80", 3, false},
+        {"\xf5\x80\x80\x80", 4, false},
+        {"\xff", 1, false},
     };
     for (size_t i = 0; i < sizeof table / sizeof *table; i++)
         assert_int_equal(manifest_name_ok(bytes_of(table[i].name, table[i].size)), table[i].ok);
@@ -152,61 +182,189 @@ static void test_raw(void **state)
         int status;
     } table[] = {
         {"empty directory", S("\x92\x01\x90"), 0},
-        {"one file", S("\x92\x01\x91\x93\xa1" "a@\x00"), 0},
-        {"executable", S("\x92\x01\x91\x93\xa1" "a@\x01"), 0},
-        {"mtime", S("\x92\x01\x91\x94\xa1" "a@\x02\x05"), 0},
-        {"directory", S("\x92\x01\x91\x93\xa1" "a%\x00"), 0},
+        {"one file",
+         S("\x92\x01\x91\x93\xa1"
+           "a@\x00"),
+         0},
+        {"executable",
+         S("\x92\x01\x91\x93\xa1"
+           "a@\x01"),
+         0},
+        {"mtime",
+         S("\x92\x01\x91\x94\xa1"
+           "a@\x02\x05"),
+         0},
+        {"directory",
+         S("\x92\x01\x91\x93\xa1"
+           "a%\x00"),
+         0},
         {"nothing", S(""), ERR_MALFORMED},
         {"a map", S("\x82\x01\x90"), ERR_MALFORMED},
         {"nil", S("\xc0"), ERR_MALFORMED},
         {"version 0", S("\x92\x00\x90"), ERR_MALFORMED},
         {"version 2", S("\x92\x02\x90"), ERR_VERSION},
         {"version 2, three items", S("\x93\x02\x90\x90"), ERR_VERSION},
-        {"version is text", S("\x92\xa1" "1\x90"), ERR_MALFORMED},
+        {"version is text",
+         S("\x92\xa1"
+           "1\x90"),
+         ERR_MALFORMED},
         {"one item", S("\x91\x01"), ERR_MALFORMED},
         {"three items", S("\x93\x01\x90\x90"), ERR_MALFORMED},
         {"no entries", S("\x92\x01\xc0"), ERR_MALFORMED},
         {"trailing byte", S("\x92\x01\x90\x00"), ERR_MALFORMED},
-        {"more entries than claimed", S("\x92\x01\x91\x93\xa1" "a@\x00\x93\xa1" "b@\x00"), ERR_MALFORMED},
-        {"fewer entries than claimed", S("\x92\x01\x92\x93\xa1" "a@\x00"), ERR_MALFORMED},
+        {"more entries than claimed",
+         S("\x92\x01\x91\x93\xa1"
+           "a@\x00\x93\xa1"
+           "b@\x00"),
+         ERR_MALFORMED},
+        {"fewer entries than claimed",
+         S("\x92\x01\x92\x93\xa1"
+           "a@\x00"),
+         ERR_MALFORMED},
         {"claims 4 billion", S("\x92\x01\xdd\xff\xff\xff\xff"), ERR_MALFORMED},
-        {"claims 4 billion, one there", S("\x92\x01\xdd\xff\xff\xff\xff\x93\xa1" "a@\x00"), ERR_MALFORMED},
-        {"claims a million", S("\x92\x01\xdd\x00\x0f\x42\x40\x93\xa1" "a@\x00"), ERR_MALFORMED},
-        {"name claims 4 GiB", S("\x92\x01\x91\x93\xdb\xff\xff\xff\xff" "a"), ERR_MALFORMED},
-        {"array 16 where fixarray fits", S("\x92\x01\xdc\x00\x01\x93\xa1" "a@\x00"), ERR_MALFORMED},
-        {"array 32 where fixarray fits", S("\x92\x01\xdd\x00\x00\x00\x01\x93\xa1" "a@\x00"), ERR_MALFORMED},
+        {"claims 4 billion, one there",
+         S("\x92\x01\xdd\xff\xff\xff\xff\x93\xa1"
+           "a@\x00"),
+         ERR_MALFORMED},
+        {"claims a million",
+         S("\x92\x01\xdd\x00\x0f\x42\x40\x93\xa1"
+           "a@\x00"),
+         ERR_MALFORMED},
+        {"name claims 4 GiB",
+         S("\x92\x01\x91\x93\xdb\xff\xff\xff\xff"
+           "a"),
+         ERR_MALFORMED},
+        {"array 16 where fixarray fits",
+         S("\x92\x01\xdc\x00\x01\x93\xa1"
+           "a@\x00"),
+         ERR_MALFORMED},
+        {"array 32 where fixarray fits",
+         S("\x92\x01\xdd\x00\x00\x00\x01\x93\xa1"
+           "a@\x00"),
+         ERR_MALFORMED},
         {"outer array 16", S("\xdc\x00\x02\x01\x90"), ERR_MALFORMED},
         {"version as uint 8", S("\x92\xcc\x01\x90"), ERR_MALFORMED},
         {"version as int 8", S("\x92\xd0\x01\x90"), ERR_MALFORMED},
-        {"name as str 8", S("\x92\x01\x91\x93\xd9\x01" "a@\x00"), ERR_MALFORMED},
-        {"name as str 16", S("\x92\x01\x91\x93\xda\x00\x01" "a@\x00"), ERR_MALFORMED},
-        {"name as bin", S("\x92\x01\x91\x93\xc4\x01" "a@\x00"), ERR_MALFORMED},
-        {"flags as uint 8", S("\x92\x01\x91\x93\xa1" "a@\xcc\x00"), ERR_MALFORMED},
-        {"mtime as uint 16", S("\x92\x01\x91\x94\xa1" "a@\x02\xcd\x00\x05"), ERR_MALFORMED},
-        {"mtime negative", S("\x92\x01\x91\x94\xa1" "a@\x02\xff"), ERR_MALFORMED},
-        {"mtime a float", S("\x92\x01\x91\x94\xa1" "a@\x02\xcb\x00\x00\x00\x00\x00\x00\x00\x00"), ERR_MALFORMED},
-        {"mtime without its flag", S("\x92\x01\x91\x94\xa1" "a@\x00\x05"), ERR_MALFORMED},
-        {"flag without its mtime", S("\x92\x01\x91\x93\xa1" "a@\x02"), ERR_MALFORMED},
-        {"unknown flag", S("\x92\x01\x91\x93\xa1" "a@\x04"), ERR_MALFORMED},
-        {"executable directory", S("\x92\x01\x91\x93\xa1" "a%\x01"), ERR_MALFORMED},
-        {"entry a map", S("\x92\x01\x91\x83\xa1" "a@\x00"), ERR_MALFORMED},
-        {"entry of two", S("\x92\x01\x91\x92\xa1" "a@"), ERR_MALFORMED},
-        {"entry of five", S("\x92\x01\x91\x95\xa1" "a@\x02\x05\x05"), ERR_MALFORMED},
-        {"id too short", S("\x92\x01\x91\x93\xa1" "a\xc4\x01x\x00"), ERR_MALFORMED},
-        {"id as str", S("\x92\x01\x91\x93\xa1" "a\xa1x\x00"), ERR_MALFORMED},
-        {"wrong order", S("\x92\x01\x92\x93\xa1" "b@\x00\x93\xa1" "a@\x00"), ERR_MALFORMED},
-        {"duplicate", S("\x92\x01\x92\x93\xa1" "a@\x00\x93\xa1" "a@\x00"), ERR_MALFORMED},
-        {"prefix after", S("\x92\x01\x92\x93\xa2" "ab@\x00\x93\xa1" "a@\x00"), ERR_MALFORMED},
-        {"..", S("\x92\x01\x91\x93\xa2" "..@\x00"), ERR_MALFORMED},
-        {".", S("\x92\x01\x91\x93\xa1" ".@\x00"), ERR_MALFORMED},
-        {"empty name", S("\x92\x01\x91\x93\xa0" "@\x00"), ERR_MALFORMED},
-        {"absolute", S("\x92\x01\x91\x93\xa4" "/etc@\x00"), ERR_MALFORMED},
-        {"path", S("\x92\x01\x91\x93\xa3" "a/b@\x00"), ERR_MALFORMED},
-        {"climbs", S("\x92\x01\x91\x93\xa4" "../a@\x00"), ERR_MALFORMED},
-        {"NUL", S("\x92\x01\x91\x93\xa3" "a\x00" "b@\x00"), ERR_MALFORMED},
-        {"newline", S("\x92\x01\x91\x93\xa2" "a\n@\x00"), ERR_MALFORMED},
-        {"delete", S("\x92\x01\x91\x93\xa2" "a\x7f@\x00"), ERR_MALFORMED},
-        {"not UTF-8", S("\x92\x01\x91\x93\xa2" "a\xff@\x00"), ERR_MALFORMED},
+        {"name as str 8",
+         S("\x92\x01\x91\x93\xd9\x01"
+           "a@\x00"),
+         ERR_MALFORMED},
+        {"name as str 16",
+         S("\x92\x01\x91\x93\xda\x00\x01"
+           "a@\x00"),
+         ERR_MALFORMED},
+        {"name as bin",
+         S("\x92\x01\x91\x93\xc4\x01"
+           "a@\x00"),
+         ERR_MALFORMED},
+        {"flags as uint 8",
+         S("\x92\x01\x91\x93\xa1"
+           "a@\xcc\x00"),
+         ERR_MALFORMED},
+        {"mtime as uint 16",
+         S("\x92\x01\x91\x94\xa1"
+           "a@\x02\xcd\x00\x05"),
+         ERR_MALFORMED},
+        {"mtime negative",
+         S("\x92\x01\x91\x94\xa1"
+           "a@\x02\xff"),
+         ERR_MALFORMED},
+        {"mtime a float",
+         S("\x92\x01\x91\x94\xa1"
+           "a@\x02\xcb\x00\x00\x00\x00\x00\x00\x00\x00"),
+         ERR_MALFORMED},
+        {"mtime without its flag",
+         S("\x92\x01\x91\x94\xa1"
+           "a@\x00\x05"),
+         ERR_MALFORMED},
+        {"flag without its mtime",
+         S("\x92\x01\x91\x93\xa1"
+           "a@\x02"),
+         ERR_MALFORMED},
+        {"unknown flag",
+         S("\x92\x01\x91\x93\xa1"
+           "a@\x04"),
+         ERR_MALFORMED},
+        {"executable directory",
+         S("\x92\x01\x91\x93\xa1"
+           "a%\x01"),
+         ERR_MALFORMED},
+        {"entry a map",
+         S("\x92\x01\x91\x83\xa1"
+           "a@\x00"),
+         ERR_MALFORMED},
+        {"entry of two",
+         S("\x92\x01\x91\x92\xa1"
+           "a@"),
+         ERR_MALFORMED},
+        {"entry of five",
+         S("\x92\x01\x91\x95\xa1"
+           "a@\x02\x05\x05"),
+         ERR_MALFORMED},
+        {"id too short",
+         S("\x92\x01\x91\x93\xa1"
+           "a\xc4\x01x\x00"),
+         ERR_MALFORMED},
+        {"id as str",
+         S("\x92\x01\x91\x93\xa1"
+           "a\xa1x\x00"),
+         ERR_MALFORMED},
+        {"wrong order",
+         S("\x92\x01\x92\x93\xa1"
+           "b@\x00\x93\xa1"
+           "a@\x00"),
+         ERR_MALFORMED},
+        {"duplicate",
+         S("\x92\x01\x92\x93\xa1"
+           "a@\x00\x93\xa1"
+           "a@\x00"),
+         ERR_MALFORMED},
+        {"prefix after",
+         S("\x92\x01\x92\x93\xa2"
+           "ab@\x00\x93\xa1"
+           "a@\x00"),
+         ERR_MALFORMED},
+        {"..",
+         S("\x92\x01\x91\x93\xa2"
+           "..@\x00"),
+         ERR_MALFORMED},
+        {".",
+         S("\x92\x01\x91\x93\xa1"
+           ".@\x00"),
+         ERR_MALFORMED},
+        {"empty name",
+         S("\x92\x01\x91\x93\xa0"
+           "@\x00"),
+         ERR_MALFORMED},
+        {"absolute",
+         S("\x92\x01\x91\x93\xa4"
+           "/etc@\x00"),
+         ERR_MALFORMED},
+        {"path",
+         S("\x92\x01\x91\x93\xa3"
+           "a/b@\x00"),
+         ERR_MALFORMED},
+        {"climbs",
+         S("\x92\x01\x91\x93\xa4"
+           "../a@\x00"),
+         ERR_MALFORMED},
+        {"NUL",
+         S("\x92\x01\x91\x93\xa3"
+           "a\x00"
+           "b@\x00"),
+         ERR_MALFORMED},
+        {"newline",
+         S("\x92\x01\x91\x93\xa2"
+           "a\n@\x00"),
+         ERR_MALFORMED},
+        {"delete",
+         S("\x92\x01\x91\x93\xa2"
+           "a\x7f@\x00"),
+         ERR_MALFORMED},
+        {"not UTF-8",
+         S("\x92\x01\x91\x93\xa2"
+           "a\xff@\x00"),
+         ERR_MALFORMED},
         {"overlong slash", S("\x92\x01\x91\x93\xa2\xc0\xaf@\x00"), ERR_MALFORMED},
         {"surrogate", S("\x92\x01\x91\x93\xa3\xed\xa0\x80@\x00"), ERR_MALFORMED},
     };
@@ -227,7 +385,8 @@ static void test_id_checksum(void **state)
 {
     (void)state;
     uint8_t raw[100];
-    size_t size = expand(raw, S("\x92\x01\x91\x93\xa1" "a@\x00"));
+    size_t size = expand(raw, S("\x92\x01\x91\x93\xa1"
+                                "a@\x00"));
     for (size_t at = 8; at < 8 + CONTENT_ID_SIZE; at++) {
         raw[at] ^= 0x10;
         assert_int_equal(manifest_check(bytes_of(raw, size), NULL), ERR_MALFORMED);
@@ -241,7 +400,10 @@ static void test_error_is_sticky(void **state)
 {
     (void)state;
     uint8_t raw[300];
-    size_t size = expand(raw, S("\x92\x01\x93\x93\xa1" "a@\x00\x93\xa2" "..@\x00\x93\xa1" "c@\x00"));
+    size_t size = expand(raw, S("\x92\x01\x93\x93\xa1"
+                                "a@\x00\x93\xa2"
+                                "..@\x00\x93\xa1"
+                                "c@\x00"));
     struct manifest_reader r;
     struct manifest_entry e;
     assert_int_equal(manifest_open(&r, bytes_of(raw, size)), 0);
@@ -286,9 +448,9 @@ static void test_million_entries(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip), cmocka_unit_test(test_writer_refuses),
-        cmocka_unit_test(test_names),      cmocka_unit_test(test_raw),
-        cmocka_unit_test(test_id_checksum), cmocka_unit_test(test_error_is_sticky),
+        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_writer_refuses),
+        cmocka_unit_test(test_names),           cmocka_unit_test(test_raw),
+        cmocka_unit_test(test_id_checksum),     cmocka_unit_test(test_error_is_sticky),
         cmocka_unit_test(test_million_entries),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

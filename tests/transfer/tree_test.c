@@ -1,4 +1,5 @@
-/* Purpose: roots are BEP 52's, to the vectors of FIELD.md and to a slow definition of our own; proofs hold for the right leaves only. */
+/* Purpose: roots are BEP 52's, to the vectors of FIELD.md and to a slow definition of our own; proofs hold
+ * for the right leaves only. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -126,7 +127,7 @@ static void test_sizes(void **state)
 static void test_proofs(void **state)
 {
     (void)state;
-    static const uint64_t sizes[] = {1,        16384,         40000,         1 << 20,       (1 << 20) + 1,
+    static const uint64_t sizes[] = {1,       16384,         40000,         1 << 20,          (1 << 20) + 1,
                                      2 << 20, (2 << 20) + 5, (3 << 20) - 1, (5 << 20) + 77777};
     for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
         uint64_t size = sizes[s];
@@ -151,7 +152,8 @@ static void test_proofs(void **state)
             assert_false(tree_proof_check(&id, i, proof[0], bytes - HASH_SIZE));
             assert_false(tree_proof_check(&id, i, proof[0], bytes + HASH_SIZE));
             assert_false(tree_proof_check(&id, spans, proof[0], bytes));
-            for (uint32_t other = 0; other < spans; other++) /* equal leaves never: the pattern does not repeat in a span */
+            for (uint32_t other = 0; other < spans;
+                 other++) /* equal leaves never: the pattern does not repeat in a span */
                 assert_true(other == i || !tree_proof_check(&id, other, proof[0], bytes));
             for (size_t at = 0; at < bytes; at += HASH_SIZE / 2) {
                 ((uint8_t *)proof)[at] ^= 1;
@@ -165,7 +167,8 @@ static void test_proofs(void **state)
     }
 }
 
-/* A 64-byte "file" of left || right has a two-leaf file's root; with the size in the id its proof is another shape (FIELD.md). */
+/* A 64-byte "file" of left || right has a two-leaf file's root; with the size in the id its proof is another
+ * shape (FIELD.md). */
 static void test_leaf_and_node_are_told_apart_by_size(void **state)
 {
     (void)state;

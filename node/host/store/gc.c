@@ -311,8 +311,9 @@ static bool older(const struct timespec *a, const struct timespec *b)
     return a->tv_sec != b->tv_sec ? a->tv_sec < b->tv_sec : a->tv_nsec < b->tv_nsec;
 }
 
-/* <id>: an object or a tree. <id>.map: the checkpoint of a file that is being fetched, as long as its tree lives. Other names with a dot are files in the
- * making. What is named like none of these is not ours to judge. */
+/* <id>: an object or a tree. <id>.map: the checkpoint of a file that is being fetched, as long as its tree
+ * lives. Other names with a dot are files in the making. What is named like none of these is not ours to
+ * judge. */
 static bool is_dead(const struct sweep *g, const char *name, const struct stat *st)
 {
     char text[CONTENT_ID_TEXT_SIZE + 1];

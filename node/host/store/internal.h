@@ -37,7 +37,7 @@
                  "FROM owner JOIN share ON share.row = owner.share WHERE share.ready = 0) ORDER BY key")               \
     X(SHARE_BEGIN, "INSERT INTO share (path, name, root, size, kind, bytes, files, added_s, with_times, fetched, "     \
                    "state, ready) VALUES (?1, '', zeroblob(32), 0, 0, 0, 0, ?2, 0, 0, 0, 0) "                          \
-                   "ON CONFLICT (path) DO UPDATE SET path = path RETURNING row")                                       \
+                   "ON CONFLICT (path) DO UPDATE SET added_s = CASE WHEN ready THEN added_s ELSE ?2 END RETURNING row")                                       \
     X(OWNER_STALE, "UPDATE owner SET fresh = 0 WHERE share = ?1")                                                      \
     X(SHARE_PUT, "INSERT INTO share (path, name, root, size, kind, bytes, files, added_s, with_times, fetched, "       \
                  "state, ready) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 1) ON CONFLICT (path) DO "       \

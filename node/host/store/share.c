@@ -201,7 +201,8 @@ int store_shares(struct store *s, bool (*each)(void *context, const struct store
     return q ? shares_each(s, q, each, context) : status;
 }
 
-int store_shares_from(struct store *s, int64_t row, bool (*each)(void *context, const struct store_share *share), void *context)
+int store_shares_from(struct store *s, int64_t row,
+                      bool (*each)(void *context, const struct store_share *share), void *context)
 {
     int status;
     sqlite3_stmt *q = store_statement(s, SQL_SHARES_FROM, &status);

@@ -71,7 +71,9 @@ int store_error(struct store *s, int rc)
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return ERR_IO;
-    default: /* misuse, constraint, range: our own bug */
+    case SQLITE_CONSTRAINT: /* a content for a share that another handle removed meanwhile */
+        return ERR_NOT_FOUND;
+    default: /* misuse, range: our own bug */
         core_assert(rc == SQLITE_OK);
         return ERR_IO;
     }
@@ -200,7 +202,9 @@ static int make_folders(struct store *s)
         if ((size_t)snprintf(path, sizeof path, "%s/%s", s->home, kinds[i]) >= sizeof path)
             return ERR_RANGE;
         if (mkdir(path, 0700) && errno != EEXIST)
-            return errno == ENOSPC ? ERR_NO_SPACE : errno == EACCES || errno == EROFS ? ERR_PERMISSION : ERR_IO;
+            return errno == ENOSPC                     ? ERR_NO_SPACE
+                   : errno == EACCES || errno == EROFS ? ERR_PERMISSION
+                                                       : ERR_IO;
     }
     return 0;
 }

@@ -41,7 +41,7 @@ int store_commit(struct store *s);
 void store_rollback(struct store *s);
 
 /* Inserts or replaces by (provider key, path, directory). Strings are copied. Two overlapping shares may own one content: `share` is added to its
- * owners. */
+ * owners; ERR_NOT_FOUND when there is no such share (any more). */
 int store_content_put(struct store *s, const struct store_content *c);
 /* The best row for this provider key (state OK first). Strings in *out live until the next call on this handle. ERR_NOT_FOUND. */
 int store_content_find(struct store *s, const uint8_t provider_key[HASH_SIZE], struct store_content *out);
