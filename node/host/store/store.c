@@ -181,16 +181,23 @@ static int migrate(struct store *s)
 
 /* Made by us first, so that it and the WAL beside it (which takes its mode) are never readable by others,
  * whatever the umask. */
+/* Never opens a database that is there: closing any descriptor of a file drops all POSIX locks this process has on it (fcntl(2)), so SQLite's
+ * handles of other threads would lose theirs, and another program that opens the database would damage it. */
 static int make_private(const char *path)
 {
-    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return errno == ENOSPC ? ERR_NO_SPACE : errno == EACCES || errno == EROFS ? ERR_PERMISSION : ERR_IO;
     struct stat st;
-    if (fstat(fd, &st) == 0 && (st.st_mode & 077))
-        fchmod(fd, 0600);
-    close(fd);
-    return 0;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0) {
+        close(fd); /* new: nobody has it open */
+        return 0;
+    }
+    if (errno != EEXIST)
+        return errno == ENOSPC ? ERR_NO_SPACE : errno == EACCES || errno == EROFS ? ERR_PERMISSION : ERR_IO;
+    if (lstat(path, &st) != 0 || !S_ISREG(st.st_mode))
+        return ERR_IO;
+    if (st.st_mode & 077)
+        chmod(path, 0600);
+    return access(path, R_OK | W_OK) == 0 ? 0 : ERR_PERMISSION;
 }
 
 /* They exist from the start, so that whoever writes below them makes at most one folder. */
