@@ -21,16 +21,16 @@
 #include "transfer/manifest.h"
 #include "transfer/tree.h"
 
-/* Bars are for release builds on a machine of one's own; sanitizers, valgrind and a shared machine get more. The printed figure is what counts. */
+/* Bars are for release builds. Processor time is measured, so that other work on the machine does not decide; waiting for the disk is not in it. */
 static double slower(void)
 {
     const char *preload = getenv("LD_PRELOAD");
     if (preload && strstr(preload, "vgpreload"))
-        return 200;
+        return 40; /* valgrind interprets every instruction */
 #if defined(__SANITIZE_ADDRESS__)
-    return 60;
-#else
     return 8;
+#else
+    return 1;
 #endif
 }
 
@@ -71,7 +71,7 @@ static struct store *opened(void)
 static double ms_since(const struct timespec *start)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)(now.tv_sec - start->tv_sec) * 1e3 + (double)(now.tv_nsec - start->tv_nsec) / 1e6;
 }
 
@@ -646,7 +646,7 @@ static void test_ten_thousand(void **state)
     struct store *s = opened();
     struct timespec start;
     int64_t share = share_of(s, "/tree", 1);
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     assert_int_equal(store_begin(s), 0);
     for (uint32_t i = 0; i < 10000; i++) {
         char path[64];
@@ -665,12 +665,12 @@ static void test_ten_thousand(void **state)
     }
     assert_int_equal(store_commit(s), 0);
     store_close(s);
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     s = opened();
     uint32_t shares = 0, keys = 0;
     assert_int_equal(store_shares(s, count_share, &shares), 0);
     double load = ms_since(&start);
-    clock_gettime(CLOCK_MONOTONIC, &start);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &start);
     assert_int_equal(store_announced(s, count_key, &keys), 0);
     double announced = ms_since(&start);
     assert_int_equal(shares, 10001);
