@@ -180,8 +180,7 @@ static int migrate(struct store *s)
 }
 
 /* Made by us first, so that it and the WAL beside it (which takes its mode) are never readable by others,
- * whatever the umask. */
-/* Never opens a database that is there: closing any descriptor of a file drops all POSIX locks this process has on it (fcntl(2)), so SQLite's
+ * whatever the umask. Never opens a database that is there: closing any descriptor of a file drops all POSIX locks this process has on it (fcntl(2)), so SQLite's
  * handles of other threads would lose theirs, and another program that opens the database would damage it. */
 static int make_private(const char *path)
 {
