@@ -3,7 +3,9 @@
 #define SHOAL_API_INTERNAL_HOST_H
 #include <jansson.h>
 #include "gateways/http/api_host.h"
+#include "gateways/content_host.h"
 #include "gateways/http/http_server_host.h"
+#include "gateways/sessions_host.h"
 
 #define API_BODY_MAX    (4u << 20) /* the paths of a very long command line */
 #define API_PAGE        200 /* items in one answer unless `limit` says otherwise: a few ms of the loop's time */
@@ -33,6 +35,13 @@ struct gateways {
     core_time usage_at; /* 0: not yet */
     bool counting;
     uint32_t works; /* in the thread pool */
+
+    /* What all gateways share; NULL until api_start made them (content_host.h, accounts_host.h, sessions_host.h). */
+    struct content *content;
+    struct accounts *accounts;
+    struct sessions *sessions;
+    struct web *web;                    /* web_host.h; NULL: off */
+    char token[ACCOUNT_TOKEN_SIZE + 1]; /* of this run; in home/api.token */
 };
 
 struct api_request {

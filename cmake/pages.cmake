@@ -1,0 +1,16 @@
+# The browser's files, gateways/http/pages/*, embedded in the binary by the assembler: a table of name and bytes for web_host.h.
+file(GLOB page_files CONFIGURE_DEPENDS gateways/http/pages/*)
+set(pages_source ${CMAKE_BINARY_DIR}/web_pages.c)
+set(pages_text "#include \"gateways/http/web_pages.h\"\n")
+set(pages_table "")
+set(number 0)
+foreach(file ${page_files})
+  get_filename_component(name ${file} NAME)
+  string(APPEND pages_text "__asm__(\".pushsection .rodata\\npage_${number}: .incbin \\\"${file}\\\"\\npage_${number}_end: .byte 0\\n.popsection\\n\");\n"
+    "extern const unsigned char page_${number}[], page_${number}_end[];\n")
+  string(APPEND pages_table "    {\"${name}\", page_${number}, page_${number}_end},\n")
+  math(EXPR number "${number} + 1")
+endforeach()
+string(APPEND pages_text "const struct web_page_bytes web_pages[] = {\n${pages_table}    {0, 0, 0}};\n")
+file(CONFIGURE OUTPUT ${pages_source} CONTENT "${pages_text}" @ONLY)
+set_source_files_properties(${pages_source} PROPERTIES OBJECT_DEPENDS "${page_files}")

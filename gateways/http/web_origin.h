@@ -1,0 +1,29 @@
+/* Who may reach what, by Host, Origin, Sec-Fetch-* and token (DESIGN.md, "Gateways"; FIELD.md on DNS rebinding). Pure. */
+#ifndef SHOAL_WEB_ORIGIN_H
+#define SHOAL_WEB_ORIGIN_H
+#include "gateways/http/http_parse.h"
+#include "node/base/addr.h"
+
+enum web_host {
+    WEB_HOST_BAD,      /* a name we do not answer to: DNS rebinding, or a wrong bookmark: 421 */
+    WEB_HOST_CONTROL,  /* 127.0.0.1, [::1], or the address we listen on: pages, API, path forms */
+    WEB_HOST_LOCAL,    /* localhost: sent on to 127.0.0.1 for pages; path forms work */
+    WEB_HOST_CONTENT   /* <id>.shoal.localhost: one content, nothing else */
+};
+struct web_origin {
+    enum web_host host;
+    bool loopback_host;    /* Host names a loopback address: document navigation moves to <id>.shoal.localhost */
+    bool navigation;       /* Sec-Fetch-Dest: document */
+    bool same_origin;      /* Origin is there and equals scheme, host and port of this very request */
+    bool cross_site;       /* Origin is there and differs, or Sec-Fetch-Site says cross-site or same-site */
+    bool has_origin;
+    char label[64];        /* of <id>.shoal.localhost: the id */
+};
+/* listen: what we are bound to (its port is ours). peer: who asks, so that a wildcard listener accepts its own address as Host. local: the address
+ * the peer reached us at (port 0: not known). */
+void web_origin_of(struct web_origin *out, const struct http_head *h, const uint8_t *bytes, const struct net_addr *listen,
+                   const struct net_addr *local);
+/* May a request that changes state go on? token_ok: its token was right. Browsers: Origin equal to ours and the token. Scripts (no Origin, no
+ * Sec-Fetch-*): the token. */
+bool web_origin_may_change(const struct web_origin *o, bool token_ok);
+#endif
