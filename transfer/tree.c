@@ -4,6 +4,7 @@
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "transfer/tree.h"
 #include "node/base/assert.h"
+#include "transfer/sha256_pair.h"
 #include <openssl/sha.h>
 
 typedef uint8_t hash_t[HASH_SIZE];
@@ -15,6 +16,22 @@ void tree_sha256(uint8_t out[HASH_SIZE], const uint8_t *data, size_t size)
     if (size)
         SHA256_Update(&c, data, size);
     SHA256_Final(out, &c);
+}
+
+void tree_leaf_hashes(uint8_t (*out)[HASH_SIZE], const uint8_t *data, size_t size)
+{
+    if (size == 0)
+        tree_sha256(*out, data, 0);
+    if (sha256_pair_usable()) {
+        for (; size >= 2 * TREE_LEAF_SIZE; size -= 2 * TREE_LEAF_SIZE, data += 2 * TREE_LEAF_SIZE, out += 2)
+            sha256_pair(out[0], out[1], data, data + TREE_LEAF_SIZE, TREE_LEAF_SIZE);
+    }
+    while (size) {
+        size_t leaf = size < TREE_LEAF_SIZE ? size : TREE_LEAF_SIZE;
+        tree_sha256(*out++, data, leaf);
+        data += leaf;
+        size -= leaf;
+    }
 }
 
 static void parent(uint8_t out[HASH_SIZE], const uint8_t *left, const uint8_t *right)

@@ -16,6 +16,8 @@
 #define TREE_PROOF_MAX   ((TREE_SPAN_LEAVES + TREE_UNCLES_MAX) * HASH_SIZE)
 
 void tree_sha256(uint8_t out[HASH_SIZE], const uint8_t *data, size_t size); /* OpenSSL; safe from any thread */
+/* Hashes of the leaves that `data` consists of: each 16 KiB, the last one what is left (size 0: one empty leaf). Faster than one by one (sha256_pair.h). */
+void tree_leaf_hashes(uint8_t (*out)[HASH_SIZE], const uint8_t *data, size_t size);
 
 uint32_t tree_leaf_count(uint64_t size);                    /* 1 for size 0 */
 uint32_t tree_leaf_bytes(uint64_t size, uint32_t leaf);     /* 16384, the last one its real length */

@@ -266,15 +266,17 @@ static uint32_t item_leaf_size(const struct data_item *item, uint32_t i)
 
 static void leaves_hash(struct data_ref *r, struct data_item *item, int tree_fd)
 {
+    uint8_t hashes[32][HASH_SIZE]; /* as many as `good` has bits */
+    core_assert(item->count <= 32);
+    tree_leaf_hashes(hashes, item->payload, item->size);
     for (uint32_t i = 0; i < item->count; i++) {
-        uint8_t hash[HASH_SIZE], buffer[HASH_SIZE];
+        uint8_t buffer[HASH_SIZE];
         const uint8_t *want = expected_hash(r, item, item->index + i, tree_fd, buffer);
         if (!want) {
             item->status = ERR_IO;
             continue;
         }
-        tree_sha256(hash, item->payload + (size_t)i * TREE_LEAF_SIZE, item_leaf_size(item, i));
-        if (memcmp(hash, want, HASH_SIZE) == 0)
+        if (memcmp(hashes[i], want, HASH_SIZE) == 0)
             item->good |= 1u << i;
         else
             item->status = ERR_BAD_HASH;

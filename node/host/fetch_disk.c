@@ -124,8 +124,8 @@ static void span_root(uint8_t out[HASH_SIZE], const uint8_t *data, uint64_t size
 {
     uint8_t leaves[TREE_SPAN_LEAVES][HASH_SIZE];
     uint32_t count = tree_span_leaves(size, span);
-    for (uint32_t i = 0; i < count; i++)
-        tree_sha256(leaves[i], data + (size_t)i * TREE_LEAF_SIZE, tree_leaf_bytes(size, (span << TREE_SPAN_LOG2) + i));
+    uint32_t last = tree_leaf_bytes(size, (span << TREE_SPAN_LOG2) + count - 1);
+    tree_leaf_hashes(leaves, data, (size_t)(count - 1) * TREE_LEAF_SIZE + last);
     tree_span_root(out, (const uint8_t(*)[HASH_SIZE])leaves, count, size);
 }
 

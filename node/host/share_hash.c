@@ -60,12 +60,8 @@ static int hash_leaves(hash_t *leaves, int fd, uint8_t *buffer, uint64_t at, uin
         int status = read_all(fd, buffer, part, at);
         if (status)
             return status;
-        size_t done = 0;
-        do {
-            size_t leaf = part - done < TREE_LEAF_SIZE ? part - done : TREE_LEAF_SIZE;
-            tree_sha256(*leaves++, buffer + done, leaf);
-            done += leaf;
-        } while (done < part);
+        tree_leaf_hashes(leaves, buffer, part);
+        leaves += (part + TREE_LEAF_SIZE - 1) / TREE_LEAF_SIZE;
         at += part;
         size -= part;
     } while (size);
