@@ -36,6 +36,7 @@ if(CMOCKA_FOUND)
   room_tests(store shoal_store)
   room_tests(host shoal_host)
   room_tests(cli shoal_cli)
+  room_tests(simnet simnet_cli)
 endif()
 
 # Fuzz targets: LLVMFuzzerTestOneInput in tests/fuzz/<name>_fuzz.c, corpus in tests/fuzz/corpus/<name>/. In the fuzz preset they

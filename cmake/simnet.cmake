@@ -1,0 +1,16 @@
+# The simulator: one library per room (simnet/README.md); it stands on the cores, never on the host or libuv.
+room(simnet_engine   simnet/engine   shoal_base)
+room(simnet_scenario simnet/scenario simnet_engine shoal_node PkgConfig::INIH)
+room(simnet_report   simnet/report   simnet_scenario PkgConfig::JANSSON)
+room(simnet_world    simnet/world    simnet_report shoal_node)
+room(simnet_flow     simnet/flow     simnet_world)
+room(simnet_cli      simnet/cli      simnet_flow Threads::Threads)
+foreach(library simnet_engine simnet_scenario simnet_report simnet_world simnet_flow simnet_cli)
+  # A fused multiply-add rounds once where two instructions round twice: draws would differ between machines.
+  target_compile_options(${library} PRIVATE -ffp-contract=off)
+endforeach()
+if(EXISTS ${CMAKE_SOURCE_DIR}/simnet/main.c)
+  add_executable(simnet simnet/main.c)
+  target_compile_definitions(simnet PRIVATE SIMNET_SCENARIOS="${CMAKE_SOURCE_DIR}/simnet/scenarios")
+  target_link_libraries(simnet PRIVATE simnet_cli)
+endif()
