@@ -1,0 +1,164 @@
+// The node's JSON API (docs/api.md), and being told of changes.
+
+export class ApiError extends Error {
+  constructor(status, code, message) {
+    super(message);
+    Object.assign(this, {status, code});
+  }
+}
+
+let token = null; // asked for once: what changes something needs it in a header of its own
+
+async function raw(method, path, body, signal) {
+  const headers = {Accept: 'application/json'};
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  if (method !== 'GET' && token) headers['X-Shoal-Token'] = token;
+  let response;
+  try {
+    response = await fetch(path, {method, headers, signal, cache: 'no-store', credentials: 'same-origin',
+      body: body === undefined ? undefined : JSON.stringify(body)});
+  } catch (error) {
+    if (error.name === 'AbortError') throw error;
+    throw new ApiError(0, 'ERR_CLOSED', 'The node does not answer. Is it running? `shoal up` starts it.');
+  }
+  const answer = await response.json().catch(() => null);
+  if (response.ok && answer !== null) return answer;
+  const told = answer && answer.error;
+  throw new ApiError(response.status, told ? told.code : 'ERR_IO', told ? told.message : `The node answered ${response.status}.`);
+}
+
+export const get = (path, signal) => raw('GET', path, undefined, signal);
+
+async function change(method, path, body) {
+  if (token === null) token = (await get('/api/session')).token;
+  try {
+    return await raw(method, path, body);
+  } catch (error) {
+    if (error.status !== 403) throw error;
+    token = (await get('/api/session')).token; // the node was started anew
+    return raw(method, path, body);
+  }
+}
+
+export const post = (path, body = {}) => change('POST', path, body);
+export const put = (path, body) => change('PUT', path, body);
+export const remove = (path, body = {}) => change('DELETE', path, body);
+
+/** null where this node has no such endpoint. */
+export async function maybe(path, signal) {
+  try {
+    return await get(path, signal);
+  } catch (error) {
+    if (error.status === 404 || error.status === 501) return null;
+    throw error;
+  }
+}
+
+/** Follows a job to its end; each(job) as it goes on. Throws the job's own message when it failed. */
+export async function follow(id, each = () => {}, signal = undefined) {
+  for (;;) {
+    const job = await get(`/api/jobs/${id}?wait=700`, signal);
+    each(job);
+    if (job.state === 'done') return job;
+    if (job.state === 'failed') throw new ApiError(0, job.error, job.message || 'It did not work.');
+  }
+}
+
+/** All pages of a list, one after another, at most `most` items; each(items) per page, false stops. */
+export async function pages(path, field, each, most = Infinity, signal = undefined) {
+  let from = 0, seen = 0;
+  for (;;) {
+    const page = await get(`${path}${path.includes('?') ? '&' : '?'}from=${from}&limit=500`, signal);
+    seen += page[field].length;
+    if (each(page[field]) === false || page.next === null || page.next === undefined || seen >= most) return;
+    from = page.next;
+  }
+}
+
+// ---- Changes ----
+// The node's events say what changed, and what shows it is asked for again, at most twice a second. Without the stream (it broke, or many
+// tabs hold the browser's connections) each part is asked for at its own pace, and more slowly while nobody looks at the page.
+
+const watchers = new Set();
+const listeners = new Set();
+let source = null, live = false;
+
+/** each(data) for every event of a kind: status, job, share, peers, gateway. The function that is returned ends it. */
+export function on(kind, each) {
+  const listener = {kind, each};
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+function heard(kind, event) {
+  const data = JSON.parse(event.data);
+  for (const w of watchers) if (w.topic === kind) w.told();
+  for (const l of listeners) if (l.kind === kind) l.each(data);
+}
+
+export function events() {
+  if (source) return;
+  source = new EventSource('/api/events');
+  source.onopen = () => {
+    if (live) return;
+    live = true;
+    for (const w of watchers) w.told(); // what happened meanwhile
+  };
+  for (const kind of ['status', 'job', 'share', 'peers', 'gateway'])
+    source.addEventListener(kind, event => heard(kind, event));
+  source.onerror = () => {
+    live = false;
+    if (source.readyState !== EventSource.CLOSED) return; // the browser connects again by itself
+    source = null;
+    setTimeout(events, 10000);
+  };
+}
+
+/** Runs work(signal) now and then: told by events or by pace. stop() ends it and what is under way. */
+export class Watch {
+  constructor(topic, pace, work, failed = () => {}) {
+    Object.assign(this, {topic, pace, work, failed, timer: 0, running: false, again: false, ended: false});
+    this.abort = new AbortController();
+    watchers.add(this);
+    this.told();
+  }
+
+  told() {
+    if (this.ended) return;
+    if (this.running) {
+      this.again = true;
+      return;
+    }
+    clearTimeout(this.timer);
+    const wait = this.last === undefined ? 0 : Math.max(0, this.last + Math.min(this.pace, 500) - performance.now());
+    this.timer = setTimeout(() => this.run(), wait);
+  }
+
+  async run() {
+    this.running = true;
+    this.again = false;
+    let bad = false;
+    try {
+      await this.work(this.abort.signal);
+    } catch (error) {
+      bad = true;
+      if (!this.ended && error.name !== 'AbortError') this.failed(error);
+    }
+    this.running = false;
+    this.last = performance.now();
+    if (this.ended) return;
+    if (this.again && !bad) this.told();
+    else this.timer = setTimeout(() => this.run(), (document.hidden || (live && !bad) ? 5 : bad ? 2 : 1) * this.pace);
+  }
+
+  stop() {
+    this.ended = true;
+    clearTimeout(this.timer);
+    this.abort.abort();
+    watchers.delete(this);
+  }
+}
+
+document.addEventListener('visibilitychange', () => {
+  if (!document.hidden) for (const w of watchers) w.told();
+});

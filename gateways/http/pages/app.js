@@ -1,0 +1,157 @@
+// The frame around the pages: which page is shown, the search box, and the line that says how the node is.
+import * as api from './api.js';
+import {attribute, contentPage, count, h, linkOf, notice, rate, text} from './dom.js';
+import content from './content.js';
+import home from './home.js';
+import invite from './invite.js';
+import peers from './peers.js';
+import search from './search.js';
+import sessions from './sessions.js';
+import settings from './settings.js';
+import signin from './signin.js';
+import welcome from './welcome.js';
+
+// Each page: show(parts, context) builds its element and begins its watches with context.watch(topic, pace, work); they end with it.
+const PAGES = {'': home, content, invite, peers, search, sessions, settings, signin, welcome};
+const main = document.getElementById('main');
+const words = document.getElementById('find-words');
+let current = null;
+
+class Context {
+  constructor() {
+    this.watches = [];
+    this.endings = [];
+  }
+
+  watch(topic, pace, work) {
+    const failed = error => this.trouble(error.message);
+    const watch = new api.Watch(topic, pace, async signal => {
+      await work(signal);
+      this.trouble('');
+    }, failed);
+    this.watches.push(watch);
+    return watch;
+  }
+
+  trouble(message) {
+    if (!message) {
+      if (this.banner) this.banner.remove();
+      this.banner = null;
+      return;
+    }
+    if (!this.banner) main.prepend((this.banner = h('p', {class: 'banner', role: 'alert'})));
+    text(this.banner, message);
+  }
+
+  end() {
+    for (const watch of this.watches) watch.stop();
+    for (const ending of this.endings) ending();
+  }
+}
+
+function decoded(part) {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** From another computer everything needs an account. Signing in starts the page anew, so once is enough. */
+let allowed = null;
+async function mayLook() {
+  if (allowed === null) {
+    const session = await api.get('/api/session');
+    allowed = session.privilege !== 'nobody' || session.local;
+    if (allowed) api.events();
+  }
+  return allowed;
+}
+
+async function route(focus) {
+  const parts = location.hash.replace(/^#\/?/, '').split('/').map(decoded);
+  let page = PAGES[parts[0]] || null;
+  if (current) current.end();
+  const context = (current = new Context());
+  let element;
+  try {
+    if (!(await mayLook())) page = signin;
+    element = page ? await page.show(parts.slice(1), context) : missing(parts[0]);
+  } catch (error) {
+    element = h('section', {}, h('h1', {}, 'That did not work'), h('p', {}, error.message));
+  }
+  if (current !== context) return; // another page was asked for meanwhile
+  document.title = `${page ? page.title : 'Not here'} – Shoal`;
+  main.replaceChildren(element);
+  for (const link of document.querySelectorAll('#tabs a'))
+    if (link.hash.replace(/^#\/?/, '') === parts[0]) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  if (focus) main.focus({preventScroll: true});
+  scrollTo(0, 0);
+}
+
+const missing = name => h('section', {}, h('h1', {}, 'There is no such page'), h('p', {}, `“${name}” is not one of the pages here. `,
+  h('a', {href: '#/'}, 'Back to the start')));
+
+document.getElementById('find').addEventListener('submit', event => {
+  event.preventDefault();
+  const link = linkOf(words.value);
+  if (link) {
+    location.hash = contentPage(link.link);
+    words.value = '';
+  } else if (/^shoal-?(invite|join)/i.test(words.value.trim())) {
+    location.hash = '#/invite';
+    notice('That is an invite: paste it under “Join a network” here.');
+  } else if (words.value.trim()) {
+    location.hash = `#/search/${encodeURIComponent(words.value.trim())}`;
+  }
+});
+
+// Keys: / to the search box; g and a letter to a page.
+const GO = {h: '#/', p: '#/peers', s: '#/sessions', i: '#/invite', e: '#/settings', w: '#/welcome'};
+let going = 0;
+document.addEventListener('keydown', event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select, dialog, video, audio')) return;
+  if (event.key === '/') {
+    event.preventDefault();
+    words.focus();
+  } else if (event.key === 'g') {
+    going = event.timeStamp;
+  } else if (GO[event.key] && event.timeStamp - going < 1000) {
+    location.hash = GO[event.key];
+  }
+});
+
+// ---- The node's pulse ----
+
+const REACH = {yes: 'reachable', no: 'not reachable from outside', alone: 'alone', unknown: 'finding out'};
+const pulse = document.getElementById('pulse');
+const dot = h('span', {class: 'dot'}), line = h('span', {});
+pulse.append(dot, line);
+
+function beat(status) {
+  const {state, reason} = status.reachable;
+  attribute(dot, 'class', `dot ${state}`);
+  attribute(pulse, 'title', reason || '');
+  const moving = status.rates.down + status.rates.up > 0 ? ` · ↓ ${rate(status.rates.down)} ↑ ${rate(status.rates.up)}` : '';
+  text(line, `${REACH[state] || state} · ${count(status.peers, 'peer')}${moving}`);
+}
+
+api.on('status', beat);
+new api.Watch('', 3000, async signal => beat(await api.get('/api/status', signal)), error => {
+  attribute(dot, 'class', 'dot no');
+  attribute(pulse, 'title', error.message);
+  text(line, 'the node does not answer');
+});
+
+async function begin() {
+  if (!location.hash && !localStorage.getItem('shoal.welcomed')) {
+    const status = await api.get('/api/status').catch(() => null);
+    if (status && status.shares === 0) location.replace('#/welcome');
+    localStorage.setItem('shoal.welcomed', '1');
+  }
+  await route(false);
+  addEventListener('hashchange', () => route(true));
+}
+
+begin();
