@@ -1,6 +1,8 @@
 /* What changes something: sharing, fetching, pins, gc, joining, stopping; and the list of shares. */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include "gateways/http/api_internal_host.h"
 
 static json_t *number(uint64_t n)
@@ -101,14 +103,32 @@ void api_shares_delete(struct api_request *r)
 
 /* ---- Fetching and looking ---- */
 
+/* Where a page that names no place fetches to. False: answered. */
+static bool downloads(struct api_request *r, char out[4096])
+{
+    int n = snprintf(out, 4096, "%s/downloads", r->g->app->home.path);
+    if (n > 0 && n < 4096 && (mkdir(out, 0700) == 0 || errno == EEXIST))
+        return true;
+    api_error(r->x, ERR_IO, "cannot make the folder downloads in %.300s; name another place in \"output\"",
+              r->g->app->home.path);
+    return false;
+}
+
 void api_get_post(struct api_request *r)
 {
-    struct fetch_params p = {.output = json_string_value(json_object_get(r->body, "output"))};
+    json_t *output = json_object_get(r->body, "output");
+    struct fetch_params p = {.output = json_string_value(output)};
     const char **select;
+    char folder[4096];
     if (!api_link(r, &p.link) || !api_flag(r, "replace", &p.replace) || !api_flag(r, "no_share", &p.no_share))
         return;
+    if (!output) {
+        if (!downloads(r, folder))
+            return;
+        p.output = folder;
+    }
     if (!p.output || p.output[0] != '/' || strlen(p.output) >= 4096) {
-        api_error(r->x, ERR_MALFORMED, "the body needs \"output\", an absolute path");
+        api_error(r->x, ERR_MALFORMED, "\"output\" is an absolute path");
         return;
     }
     if (!api_paths(r, "select", false, &select, &p.select_count))

@@ -60,6 +60,14 @@ void api_usage_refresh(struct gateways *g)
     g->works++;
 }
 
+/* Where a node stands on the ring: DESIGN.md, "Identity"; for pictures, so its first 8 bytes do. */
+static json_t *position(struct app *app, const uint8_t key[NODE_KEY_SIZE])
+{
+    uint8_t at[HASH_SIZE];
+    node_position(at, key, app->core.crypto);
+    return api_hex(at, 8);
+}
+
 /* ---- Status ---- */
 
 static uint64_t resident_bytes(void)
@@ -159,6 +167,7 @@ void api_status_get(struct api_request *r)
 
     json_t *o = json_object();
     json_object_set_new(o, "node", api_node_id(app->me.key));
+    json_object_set_new(o, "position", position(app, app->me.key));
     json_object_set_new(o, "network",
                         json_pack("{s:s, s:b}", "id", network, "private", (int)app->network.is_private));
     json_object_set_new(o, "home", api_text(app->home.path));
@@ -192,10 +201,11 @@ void api_status_get(struct api_request *r)
 
 /* ---- Peers and the invite ---- */
 
-static json_t *session_json(const struct xfer_session_info *s, core_time now)
+static json_t *session_json(struct app *app, const struct xfer_session_info *s, core_time now)
 {
     json_t *o = json_object();
     json_object_set_new(o, "node", api_node_id(s->peer.key));
+    json_object_set_new(o, "position", position(app, s->peer.key));
     json_object_set_new(o, "address", api_addr(&s->peer.addr));
     json_object_set_new(o, "incoming", json_boolean(s->incoming));
     json_object_set_new(o, "established", json_boolean(s->established));
@@ -220,11 +230,12 @@ void api_peers_get(struct api_request *r)
     json_t *o = json_object(), *a = json_array(), *b = json_array();
     uint32_t n = sessions ? xfer_sessions(app->core.xfer, now, sessions, PEERS_MAX) : 0;
     for (uint32_t i = 0; i < n; i++)
-        json_array_append_new(a, session_json(&sessions[i], now));
+        json_array_append_new(a, session_json(app, &sessions[i], now));
     n = contacts ? dht_contacts(app->core.dht, contacts, PEERS_MAX) : 0;
     for (uint32_t i = 0; i < n; i++)
-        json_array_append_new(b, json_pack("{s:o, s:o}", "node", api_node_id(contacts[i].key), "address",
-                                           api_addr(&contacts[i].addr)));
+        json_array_append_new(b, json_pack("{s:o, s:o, s:o}", "node", api_node_id(contacts[i].key), "address",
+                                           api_addr(&contacts[i].addr), "position",
+                                           position(app, contacts[i].key)));
     free(sessions);
     free(contacts);
     json_object_set_new(o, "sessions", a);

@@ -7,12 +7,6 @@ import {viewer, viewable} from './view.js';
 
 const query = link => `?link=${encodeURIComponent(link)}`;
 
-/** A name that is safe as one segment of a path: names come from strangers. */
-function segment(name, id) {
-  const clean = name.replace(/[/\u0000-\u001f\u007f]/g, '_').replace(/^\.+/, '_').slice(0, 200);
-  return clean || id.slice(0, 12);
-}
-
 function sources(link) {
   const given = new URLSearchParams(link.split('?')[1] || '').getAll('s');
   return given.length ? `?${given.map(s => `s=${encodeURIComponent(s)}`).join('&')}` : '';
@@ -20,27 +14,23 @@ function sources(link) {
 
 // ---- Fetching ----
 
-async function folder() {
-  const kept = localStorage.getItem('shoal.folder');
-  return kept || `${(await api.get('/api/status')).home}/downloads`;
-}
-
-function fetchCard(link, name, id, picked, place, context) {
-  const where = h('input', {id: 'where', type: 'text', spellcheck: 'false', value: place, required: true});
+function fetchCard(link, picked, context) {
+  const where = h('input', {id: 'where', type: 'text', spellcheck: 'false', value: localStorage.getItem('shoal.folder') || '', placeholder: 'downloads, in the node’s home'});
   const share = h('input', {id: 'keep', type: 'checkbox', checked: true});
   const progress = h('ul', {class: 'jobs'});
   const go = h('button', {class: 'primary'}, 'Fetch all of it');
   const rows = new Rows(progress, job => job.id, jobRow);
-  const form = h('form', {class: 'card'}, h('h2', {}, 'Fetch'), h('label', {for: 'where'}, 'Into this folder of the node’s computer'), where,
+  const form = h('form', {class: 'card'}, h('h2', {}, 'Fetch'), h('label', {for: 'where'}, 'Into which folder of the node’s computer'), where,
     h('label', {class: 'check'}, share, 'Share it on when it is here'), h('div', {class: 'row'}, go), progress);
   const abort = new AbortController();
   context.endings.push(() => abort.abort());
   form.addEventListener('submit', async event => {
     event.preventDefault();
-    const output = `${where.value.replace(/\/+$/, '')}/${segment(name, id)}`;
-    localStorage.setItem('shoal.folder', where.value);
+    const body = {link, select: [...picked.set], no_share: !share.checked}, folder = where.value.trim();
+    if (folder) body.output = folder;
+    localStorage.setItem('shoal.folder', folder);
     try {
-      const {job} = await api.post('/api/get', {link, output, select: [...picked.set], no_share: !share.checked});
+      const {job} = await api.post('/api/get', body);
       await api.follow(job, state => rows.show([state]), abort.signal);
     } catch (error) {
       if (error.name !== 'AbortError') notice(error.message, true);
@@ -71,7 +61,7 @@ function tree(link, id, picked, look, context) {
     picked.changed();
   }
 
-  function entry(e, at, siblings) {
+  function entry(e, siblings) {
     const name = e.path.split('/').at(-1), path = e.path;
     const box = h('input', {type: 'checkbox', 'aria-label': `Pick ${name}`, checked: picked.set.has(path), onchange: () => pick(path, box.checked)});
     const open = e.kind === 'tree' ? h('button', {type: 'button', class: 'plain name', onclick: () => go(path)}, `${name}/`)
@@ -97,7 +87,7 @@ function tree(link, id, picked, look, context) {
         if (mine !== turn) return;
         const entries = got.entries.map(e => ({...e, path: path && !e.path.startsWith(`${path}/`) ? `${path}/${e.path}` : e.path}));
         siblings.push(...entries.filter(e => e.kind === 'file' && viewable(e.path)).map(e => e.path));
-        list.append(...entries.map(e => entry(e, path, siblings)));
+        list.append(...entries.map(e => entry(e, siblings)));
         from = got.next;
         more.hidden = got.next === null;
         text(state, `${count(got.count, 'entry', 'entries')}. Tick what you want, or fetch all of it.`);
@@ -114,7 +104,7 @@ function tree(link, id, picked, look, context) {
 
 // ---- The page ----
 
-function peerTable(context) {
+function peerTable() {
   const body = h('tbody', {});
   const rows = new Rows(body, p => p.node, () => {
     const cells = [0, 1, 2, 3].map(() => h('td', {}));
@@ -183,9 +173,10 @@ export default {title: 'Content', async show([given = ''], context) {
     peers.element.hidden = !(now.peers || []).length;
     nobody.hidden = !peers.element.hidden;
   });
+  const left = [info.kind === 'tree' && tree(link, id, picked, look, context),
+    (!info.local || info.kind === 'tree') && fetchCard(link, picked, context)].filter(Boolean);
+  const right = h('section', {class: 'card'}, h('h2', {}, 'Chunks'), here, map.element, h('h2', {}, 'Peers'), nobody, h('div', {class: 'wide'}, peers.element),
+    h('details', {}, h('summary', {}, 'Its id and link'), h('p', {class: 'code'}, link), h('p', {class: 'dim'}, `root ${info.root}`)));
   return h('div', {}, h('h1', {class: 'title'}, name), facts, actions(link, id, name, info, base), stage,
-    h('div', {class: 'two'}, h('div', {}, info.kind === 'tree' && tree(link, id, picked, look, context),
-      !info.local || info.kind === 'tree' ? fetchCard(link, name, id, picked, await folder(), context) : null),
-    h('section', {class: 'card'}, h('h2', {}, 'Chunks'), here, map.element, h('h2', {}, 'Peers'), nobody, h('div', {class: 'wide'}, peers.element),
-      h('details', {}, h('summary', {}, 'Its id and link'), h('p', {class: 'code'}, link), h('p', {class: 'dim'}, `root ${info.root}`)))));
+    left.length ? h('div', {class: 'two'}, h('div', {}, left), right) : right);
 }};

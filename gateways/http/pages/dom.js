@@ -134,10 +134,10 @@ export function bytes(n) {
     n /= 1000;
     unit++;
   }
-  return unit === 0 ? `${n} ${n === 1 ? 'byte' : 'bytes'}` : `${n < 99.5 ? n.toFixed(1) : Math.round(n)} ${units[unit]}`;
+  return unit === 0 ? `${n}\u00a0${n === 1 ? 'byte' : 'bytes'}` : `${n < 99.5 ? n.toFixed(1) : Math.round(n)}\u00a0${units[unit]}`;
 }
 
-export const rate = n => `${bytes(Math.round(n || 0))}/s`;
+export const rate = n => (n > 0 ? `${bytes(Math.round(n))}/s` : '0');
 export const count = (n, one, many = `${one}s`) => `${Number(n).toLocaleString('en')} ${n === 1 ? one : many}`;
 
 export function duration(seconds) {

@@ -22,7 +22,7 @@ function bitsOf(info) {
 
 export function chunkMap() {
   const canvas = h('canvas', {class: 'map', role: 'img', width: 1, height: 1});
-  let last = '';
+  let last = '', frame = 0;
   const dark = matchMedia('(prefers-color-scheme: dark)');
   dark.addEventListener('change', () => { last = ''; });
 
@@ -54,6 +54,10 @@ export function chunkMap() {
     if (!info.chunks || key === last) return;
     last = key;
     canvas.setAttribute('aria-label', `${info.chunks_have} of ${info.chunks} chunks are here`);
-    requestAnimationFrame(() => draw(cellsOf(bitsOf(info), info.chunks)));
+    const cells = cellsOf(bitsOf(info), info.chunks);
+    let tries = 0;
+    const drawn = () => (canvas.isConnected ? draw(cells) : tries++ < 600 && (frame = requestAnimationFrame(drawn))); // the page may not be in place yet
+    cancelAnimationFrame(frame);
+    frame = requestAnimationFrame(drawn);
   }};
 }
