@@ -1,5 +1,5 @@
-/* Two 4-ary heaps: events by value, deadlines indexed by node. Some thousand datagrams are under way at a time, so the first stays in the cache; the
- * second has one entry a node and is moved in place. */
+/* Two 4-ary heaps: events by value, deadlines indexed by node. Some thousand datagrams are under way at a
+ * time, so the first stays in the cache; the second has one entry a node and is moved in place. */
 #include "simnet/engine/events.h"
 
 #include "node/base/assert.h"
@@ -124,7 +124,8 @@ static void deadline_up(struct sim_events *q, uint32_t i, struct deadline d)
 static void deadline_down(struct sim_events *q, uint32_t i, struct deadline d)
 {
     for (;;) {
-        uint32_t child = 4 * i + 1, end = child + 4 < q->deadline_count ? child + 4 : q->deadline_count, best = child;
+        uint32_t child = 4 * i + 1, end = child + 4 < q->deadline_count ? child + 4 : q->deadline_count,
+                 best = child;
         if (child >= q->deadline_count)
             break;
         for (uint32_t c = child + 1; c < end; c++)
@@ -197,7 +198,8 @@ bool sim_events_pop(struct sim_events *q, core_time until, struct sim_event *out
         event_take(q, out);
         return true;
     }
-    *out = (struct sim_event){.at = q->deadlines[0].at, .to = q->deadlines[0].node, .from = q->deadlines[0].node};
+    *out = (struct sim_event){
+        .at = q->deadlines[0].at, .to = q->deadlines[0].node, .from = q->deadlines[0].node};
     deadline_remove(q, out->to);
     return true;
 }

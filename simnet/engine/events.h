@@ -1,8 +1,10 @@
-/* The order of everything. Events come in the order (time, destination, source, number of the source's event), whatever the order in which they
- * were put in, so that a run is the same on every machine and with every compiler.
+/* The order of everything. Events come in the order (time, destination, source, number of the source's
+ * event), whatever the order in which they were put in, so that a run is the same on every machine and with
+ * every compiler.
  *
- * Two parts: events (datagrams, stream deliveries, loads), and one deadline per node, kept in an indexed heap so that moving
- * a deadline costs no dead event. A deadline comes after the events of the same time and destination. */
+ * Two parts: events (datagrams, stream deliveries, loads), and one deadline per node, kept in an indexed heap
+ * so that moving a deadline costs no dead event. A deadline comes after the events of the same time and
+ * destination. */
 #ifndef SIMNET_ENGINE_EVENTS_H
 #define SIMNET_ENGINE_EVENTS_H
 #include "node/base/time.h"
@@ -25,10 +27,12 @@ struct sim_events;
 struct sim_events *sim_events_new(uint32_t nodes); /* NULL: no memory */
 /* `drop` is called for every event still in it (may be NULL). */
 void sim_events_free(struct sim_events *q, void (*drop)(void *context, struct sim_event *e), void *context);
-void sim_events_push(struct sim_events *q, const struct sim_event *e); /* aborts with a message when memory is out */
+void sim_events_push(struct sim_events *q,
+                     const struct sim_event *e); /* aborts with a message when memory is out */
 /* The deadline of `node`; CORE_NEVER takes it away. */
 void sim_events_deadline(struct sim_events *q, uint32_t node, core_time at);
-/* The next event at or before `until`; false: none. A deadline is given as kind 0 with `to` set, and is disarmed by this. */
+/* The next event at or before `until`; false: none. A deadline is given as kind 0 with `to` set, and is
+ * disarmed by this. */
 bool sim_events_pop(struct sim_events *q, core_time until, struct sim_event *out);
 core_time sim_events_next(const struct sim_events *q); /* CORE_NEVER: empty */
 uint32_t sim_events_count(const struct sim_events *q);

@@ -145,7 +145,9 @@ void sim_trace_bytes(struct sim_trace *t, const void *data, size_t size)
 
 static uint32_t trapped_word(void)
 {
-    fprintf(stderr, "simnet: bug: something asked the system for random bytes; a run must follow from its seed alone\n");
+    fprintf(
+        stderr,
+        "simnet: bug: something asked the system for random bytes; a run must follow from its seed alone\n");
     abort();
 }
 
@@ -164,6 +166,7 @@ static const char *trap_name(void)
 void sim_random_trap(void)
 {
     static struct randombytes_implementation trap; /* libsodium keeps the pointer */
-    trap = (struct randombytes_implementation){.implementation_name = trap_name, .random = trapped_word, .buf = trapped_bytes};
+    trap = (struct randombytes_implementation){
+        .implementation_name = trap_name, .random = trapped_word, .buf = trapped_bytes};
     randombytes_set_implementation(&trap);
 }

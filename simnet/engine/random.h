@@ -1,14 +1,28 @@
-/* Draws that do not depend on each other's order: a draw is a hash of (seed, node, stream, counter). One more draw from one stream
- * leaves every other stream as it was. Distributions use our own log and pow: basic IEEE operations in a fixed order, so that no
- * library's last bit decides anything. */
+/* Draws that do not depend on each other's order: a draw is a hash of (seed, node, stream, counter). One more
+ * draw from one stream leaves every other stream as it was. Distributions use our own log and pow: basic IEEE
+ * operations in a fixed order, so that no library's last bit decides anything. */
 #ifndef SIMNET_ENGINE_RANDOM_H
 #define SIMNET_ENGINE_RANDOM_H
 #include <stddef.h>
 #include <stdint.h>
 
 enum sim_stream { /* what a draw is for; append, never reorder: golden hashes depend on the numbers */
-    SIM_DRAW_IDENTITY = 1, SIM_DRAW_PLACE, SIM_DRAW_JITTER, SIM_DRAW_LOSS, SIM_DRAW_PAIR, SIM_DRAW_CHURN, SIM_DRAW_LOAD, SIM_DRAW_SEED,
-    SIM_DRAW_NAT, SIM_DRAW_FILL, SIM_DRAW_FAULT, SIM_DRAW_HOSTILE, SIM_DRAW_CONFIG, SIM_DRAW_FLOW, SIM_DRAW_SWARM, SIM_DRAW_LINK
+                  SIM_DRAW_IDENTITY = 1,
+                  SIM_DRAW_PLACE,
+                  SIM_DRAW_JITTER,
+                  SIM_DRAW_LOSS,
+                  SIM_DRAW_PAIR,
+                  SIM_DRAW_CHURN,
+                  SIM_DRAW_LOAD,
+                  SIM_DRAW_SEED,
+                  SIM_DRAW_NAT,
+                  SIM_DRAW_FILL,
+                  SIM_DRAW_FAULT,
+                  SIM_DRAW_HOSTILE,
+                  SIM_DRAW_CONFIG,
+                  SIM_DRAW_FLOW,
+                  SIM_DRAW_SWARM,
+                  SIM_DRAW_LINK
 };
 
 struct sim_random {
@@ -36,6 +50,7 @@ void sim_trace_init(struct sim_trace *t);
 void sim_trace_word(struct sim_trace *t, uint64_t word);
 void sim_trace_bytes(struct sim_trace *t, const void *data, size_t size);
 
-/* Replaces libsodium's system randomness by a function that aborts with a message: a simulation that asks the system is not repeatable. */
+/* Replaces libsodium's system randomness by a function that aborts with a message: a simulation that asks the
+ * system is not repeatable. */
 void sim_random_trap(void);
 #endif

@@ -64,7 +64,8 @@ uint32_t sim_metric_find(const struct sim_metrics *m, const char *name)
     return UINT32_MAX;
 }
 
-uint32_t sim_metric_declare(struct sim_metrics *m, const char *name, enum sim_metric_kind kind, enum sim_unit unit)
+uint32_t sim_metric_declare(struct sim_metrics *m, const char *name, enum sim_metric_kind kind,
+                            enum sim_unit unit)
 {
     uint32_t id = sim_metric_find(m, name);
     if (id != UINT32_MAX) {
@@ -144,8 +145,14 @@ void sim_metric_view(const struct sim_metrics *m, uint32_t id, struct sim_metric
 {
     core_assert(id < m->count);
     const struct metric *x = &m->all[id];
-    *out = (struct sim_metric_view){.name = x->name, .kind = x->kind, .unit = x->unit, .sum = x->sum, .tries = x->tries,
-                                    .least = x->tries ? x->least : 0, .most = x->most, .points = x->count};
+    *out = (struct sim_metric_view){.name = x->name,
+                                    .kind = x->kind,
+                                    .unit = x->unit,
+                                    .sum = x->sum,
+                                    .tries = x->tries,
+                                    .least = x->tries ? x->least : 0,
+                                    .most = x->most,
+                                    .points = x->count};
 }
 
 static int by_value(const void *a, const void *b)
@@ -167,7 +174,8 @@ uint64_t sim_metric_quantile(struct sim_metrics *m, uint32_t id, uint32_t ppm)
     return x->values[rank ? rank - 1 : 0];
 }
 
-void sim_metric_series_point(const struct sim_metrics *m, uint32_t id, size_t i, core_time *at, uint64_t *value)
+void sim_metric_series_point(const struct sim_metrics *m, uint32_t id, size_t i, core_time *at,
+                             uint64_t *value)
 {
     core_assert(id < m->count && m->all[id].kind == SIM_SERIES && i < m->all[id].count);
     *at = m->all[id].series[i].at;

@@ -63,7 +63,8 @@ void sim_config_draw(struct sim_config *c)
     if (pick(&r, 0, 1))
         c->fault.crash = (struct sim_span){SIM_EXPONENTIAL, 1, CORE_SECONDS(pick(&r, 20, 600))};
     if (pick(&r, 0, 1)) {
-        c->churn.session = (struct sim_span){SIM_WEIBULL, 0.4 + 0.1 * pick(&r, 0, 6), CORE_SECONDS(pick(&r, 30, 1200))};
+        c->churn.session =
+            (struct sim_span){SIM_WEIBULL, 0.4 + 0.1 * pick(&r, 0, 6), CORE_SECONDS(pick(&r, 30, 1200))};
         c->churn.offline = (struct sim_span){SIM_EXPONENTIAL, 1, CORE_SECONDS(pick(&r, 5, 600))};
     }
     c->churn.keep_contacts = pick(&r, 0, 3) > 0;
@@ -81,7 +82,8 @@ void sim_config_draw(struct sim_config *c)
     c->fault.quiet_at = measure * 2 / 3;
 }
 
-/* Measured on x86-64: one node's objects, plus what it allocates for records, plus the world's own struct and its share of the pools. */
+/* Measured on x86-64: one node's objects, plus what it allocates for records, plus the world's own struct and
+ * its share of the pools. */
 uint64_t sim_config_memory(const struct sim_config *c)
 {
     uint64_t node = dht_node_size(&c->node.dht) + 768;
@@ -90,5 +92,6 @@ uint64_t sim_config_memory(const struct sim_config *c)
         node += 8192;
     if (c->scenario.streams)
         node += 48 * 1024;
-    return (uint64_t)c->scenario.nodes * (node + lookups / 16) + (uint64_t)c->node.key_pool * 176 + (24u << 20);
+    return (uint64_t)c->scenario.nodes * (node + lookups / 16) + (uint64_t)c->node.key_pool * 176 +
+           (24u << 20);
 }

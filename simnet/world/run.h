@@ -6,10 +6,10 @@
 struct sim_result {
     uint64_t hash, events, datagrams, bytes;
     core_time simulated;
-    double wall_seconds;    /* for people only; decides nothing */
-    uint64_t memory_peak;   /* resident set [bytes] */
+    double wall_seconds;  /* for people only; decides nothing */
+    uint64_t memory_peak; /* resident set [bytes] */
     uint32_t nodes_up;
-    bool failed;            /* a checker found something */
+    bool failed; /* a checker found something */
     char failure[512];
 };
 
@@ -17,6 +17,6 @@ struct sim_result {
 typedef bool (*sim_progress)(void *context, const struct sim_world *w);
 
 /* Runs config to its end. metrics is the caller's, fresh. Returns 0; ERR_NO_MEMORY. progress may be NULL. */
-int sim_run(const struct sim_config *config, struct sim_metrics *metrics, const struct sim_flow *flow, sim_progress progress, void *context,
-            struct sim_result *out);
+int sim_run(const struct sim_config *config, struct sim_metrics *metrics, const struct sim_flow *flow,
+            sim_progress progress, void *context, struct sim_result *out);
 #endif
