@@ -60,6 +60,7 @@ static void run_child(const char *home, bool local, int ready, int pipe)
         config.neighbours = false;
     }
     snprintf(config.http, sizeof config.http, "off");
+    config.http_echo[0] = 0;
     log_setup((enum log_level)config.log_level, config.log_file);
     if (r == 0)
         r = app_start(&app, &config, message);

@@ -21,7 +21,7 @@ const struct command cli_commands[] = {
             {
                 {"listen", 'l', "ADDRESS:PORT",
                  "where other nodes reach this one, TCP and UDP; `off` takes no connections"},
-                {"http", 0, "ADDRESS:PORT", "the browser gateway (a later version has it); `off`"},
+                {"http", 0, "ADDRESS:PORT", "the browser's and the scripts' way in (127.0.0.1:8733, or a free port); `off`"},
                 {"ftp", 0, "ADDRESS:PORT", "the FTP gateway (a later version has it); `off`"},
                 {"dns", 0, "ADDRESS:PORT", "the DNS gateway (a later version has it); `off`"},
                 {"private", 0, NULL, "on the first run: a network of its own that only an invite opens"},

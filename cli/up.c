@@ -8,6 +8,7 @@
 #include "cli/format.h"
 #include "cli/progress.h"
 #include "gateways/http/api_host.h"
+#include "gateways/http/web_host.h"
 #include "node/host/log.h"
 
 #define LIVE_MS 1000
@@ -49,7 +50,7 @@ static int apply_flags(const struct cli *cli, struct config *config, char *messa
         const char *value = cli_option(cli, addresses[i][0]);
         if (value && config_set(config, addresses[i][1], "listen", value, message) != 0)
             return bad_setting(message);
-        if (value && i > 0 && strcmp(value, "off") != 0)
+        if (value && i > 1 && strcmp(value, "off") != 0)
             cli_note("the %s gateway is not part of this version; --%s is ignored", addresses[i][0],
                      addresses[i][0]);
     }
@@ -86,6 +87,8 @@ static void greet(struct app *app, bool again)
                v4->port && v6->port ? ", " : "", v6->port ? net_addr_format(b, v6) : "");
     else
         printf("listening  off: this node takes no connections\n");
+    if (web_address(app->gateways))
+        printf("browser    http://%s/\n", web_address(app->gateways));
     printf("home       %s\n", app->home.path);
     if (app->home.made && !again) {
         print_invite(app);

@@ -7,9 +7,11 @@
 #include <unistd.h>
 #include "gateways/http/api_internal_host.h"
 #include "gateways/http/http_target.h"
+#include "gateways/http/web_internal_host.h"
 #include "node/base/assert.h"
 
-#define JSON_TYPE "application/json"
+#define JSON_TYPE          "application/json"
+#define CONTENT_TIMEOUT_MS 30000
 
 /* ---- Answers ---- */
 
@@ -327,10 +329,10 @@ static json_t *request_body(struct http_exchange *x)
     return body;
 }
 
-static void handle(void *owner, struct http_exchange *x)
+void api_handle(struct gateways *g, struct http_exchange *x)
 {
     char path[256], allow[96];
-    struct api_request r = {.g = owner, .x = x, .query = http_text(x->bytes, x->head->query)};
+    struct api_request r = {.g = g, .x = x, .query = http_text(x->bytes, x->head->query)};
     if (x->head->method == HTTP_OTHER || x->head->method == HTTP_CONNECT || x->head->method == HTTP_TRACE) {
         http_error(x, 501, NULL, "this method is not implemented");
         return;
@@ -354,12 +356,19 @@ static void handle(void *owner, struct http_exchange *x)
     json_decref(r.body);
 }
 
+static void handle(void *owner, struct http_exchange *x)
+{
+    api_handle(owner, x);
+}
+
 /* ---- Opening and closing ---- */
 
 static void maybe_free(struct gateways *g)
 {
-    if (!g->closing || g->handles || g->server || g->works)
+    if (!g->closing || g->handles || g->server || g->works || (g->web && g->web->open) || (g->content && !g->content_stopped))
         return;
+    content_free(g->content);
+    free(g->web);
     g->app->gateways = NULL;
     free(g);
 }
@@ -384,6 +393,18 @@ void api_work_ended(struct gateways *g)
     maybe_free(g);
 }
 
+void api_web_closed(struct gateways *g)
+{
+    maybe_free(g);
+}
+
+static void on_content_stopped(void *context)
+{
+    struct gateways *g = context;
+    g->content_stopped = true;
+    maybe_free(g);
+}
+
 void api_stop(struct gateways *g)
 {
     if (g->closing)
@@ -394,6 +415,9 @@ void api_stop(struct gateways *g)
         unlink(g->hint_path);
     uv_close((uv_handle_t *)&g->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&g->timer, on_handle_closed);
+    web_stop(g);
+    if (g->content)
+        content_stop(g->content, on_content_stopped, g);
     http_server_close(g->server, on_server_closed, g);
 }
 
@@ -457,5 +481,16 @@ struct gateways *api_start(struct app *app, char *message)
     app->gateways = g;
     app->on_stop = on_app_stop;
     api_usage_refresh(g);
+    g->content_timeout_ms = CONTENT_TIMEOUT_MS;
+    g->content = content_new(app);
+    if (!g->content) {
+        snprintf(message, APP_MESSAGE_MAX, "out of memory");
+        api_stop(g);
+        return NULL;
+    }
+    if (web_start(g, message) != 0) {
+        api_stop(g); /* the caller stops the node: what is left closes with it */
+        return NULL;
+    }
     return g;
 }

@@ -38,8 +38,10 @@ struct gateways {
 
     /* What all gateways share; NULL until api_start made them (content_host.h, accounts_host.h, sessions_host.h). */
     struct content *content;
+    bool content_stopped;
     struct accounts *accounts;
     struct sessions *sessions;
+    uint32_t content_timeout_ms;        /* how long an answer waits for content of other nodes */
     struct web *web;                    /* web_host.h; NULL: off */
     char token[ACCOUNT_TOKEN_SIZE + 1]; /* of this run; in home/api.token */
 };
@@ -82,6 +84,9 @@ void api_peers_get(struct api_request *r);
 void api_invite_get(struct api_request *r);
 void api_usage_refresh(struct gateways *g);
 void api_work_ended(struct gateways *g);  /* api_host.c */
+void api_web_closed(struct gateways *g);
+/* One request of the API, whoever sent it; the caller has checked that it may. */
+void api_handle(struct gateways *g, struct http_exchange *x);
 void api_jobs_get(struct api_request *r); /* api_jobs_host.c */
 void api_job_get(struct api_request *r);
 void api_job_delete(struct api_request *r);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "gateways/http/api_internal_host.h"
+#include "gateways/http/web_host.h"
 #include "node/host/streams.h"
 
 #define USAGE_FRESH CORE_SECONDS(30)
@@ -176,7 +177,7 @@ void api_status_get(struct api_request *r)
     json_object_set_new(o, "uptime_s", number((now - app->started) / 1000000));
     json_object_set_new(o, "listen", listening(app));
     json_object_set_new(o, "reachable", reachable(app));
-    json_object_set_new(o, "http", json_null());
+    json_object_set_new(o, "http", web_address(r->g) ? json_string(web_address(r->g)) : json_null());
     json_object_set_new(o, "ftp", json_null());
     json_object_set_new(o, "dns", json_null());
     json_object_set_new(o, "peers", number(dht.contacts_live));

@@ -1,50 +1,17 @@
+/* Connections and what comes in on them. */
 #include "gateways/http/http_server_host.h"
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "gateways/http/http_write.h"
+#include "gateways/http/http_conn_host.h"
 #include "node/base/assert.h"
+#include "node/host/core.h"
 
-#define REPLY_HEAD_MAX 1024
-#define READ_SIZE      HTTP_HEAD_MAX
-
-enum conn_state { CONN_HEAD, CONN_BODY, CONN_BUSY, CONN_WRITING, CONN_CLOSING };
-
-struct conn {
-    struct http_exchange exchange; /* first: the handler's pointer leads back here */
-    uv_pipe_t pipe;
-    uv_timer_t timer;
-    uv_write_t write;
-    struct http_server *server;
-    struct conn *prev, *next;
-    enum conn_state state;
-    uint8_t handles; /* open uv handles: freed when the last one has closed */
-    bool keep_alive, stepping;
-    struct http_head head;
-    struct http_body body;
-    uint8_t *in; /* the request's head from its first byte, then what follows it */
-    size_t in_size, in_cap;
-    uint8_t *body_bytes;
-    size_t body_size, body_cap;
-    char reply_head[REPLY_HEAD_MAX];
-    char *reply_body;
-};
-
-struct http_server {
-    struct http_server_config config;
-    uv_loop_t *loop;
-    uv_pipe_t pipe;
-    struct conn *first;
-    uint32_t count;
-    bool waiting; /* a connection waits in the queue for a place */
-    bool closing, listener_closed;
-    void (*closed)(void *context);
-    void *closed_context;
-};
+#define READ_SIZE   HTTP_HEAD_MAX
+#define LINGER_MS   2000
+#define LINGER_SIZE (1u << 20) /* thrown away at most, of a peer that goes on sending [bytes] */
 
 static void step(struct conn *c);
-static void on_timeout(uv_timer_t *timer);
 static void accept_one(struct http_server *s);
 
 /* ---- The end of a connection and of the server ---- */
@@ -60,9 +27,8 @@ static void server_maybe_free(struct http_server *s)
         closed(context);
 }
 
-static void on_conn_closed(uv_handle_t *handle)
+void http_conn_unhold(struct conn *c)
 {
-    struct conn *c = handle->data;
     struct http_server *s = c->server;
     if (--c->handles)
         return;
@@ -72,117 +38,72 @@ static void on_conn_closed(uv_handle_t *handle)
     s->count--;
     free(c->in);
     free(c->body_bytes);
+    free(c->reply_head);
     free(c->reply_body);
+    free(c->file.buffer);
     free(c);
     if (s->waiting && !s->closing)
         accept_one(s);
     server_maybe_free(s);
 }
 
-static void conn_close(struct conn *c)
+static void on_conn_closed(uv_handle_t *handle)
+{
+    http_conn_unhold(handle->data);
+}
+
+void http_conn_close(struct conn *c)
 {
     if (c->state == CONN_CLOSING)
         return;
-    bool busy = c->state == CONN_BUSY;
+    bool asked = c->asked;
     c->state = CONN_CLOSING;
-    if (busy && c->exchange.gone)
+    c->asked = false;
+    if (asked && c->exchange.gone)
         c->exchange.gone(&c->exchange);
-    uv_close((uv_handle_t *)&c->pipe, on_conn_closed);
+    if (c->accepted && c->server->config.ended)
+        c->server->config.ended(c->server->config.owner, &c->exchange, c->bytes_in, c->bytes_out);
+    uv_close((uv_handle_t *)&c->h.stream, on_conn_closed);
     uv_close((uv_handle_t *)&c->timer, on_conn_closed);
 }
 
-/* ---- Answers ---- */
-
-static void drop_input(struct conn *c, size_t size)
+void http_disconnect(struct http_exchange *x)
 {
-    core_assert(size <= c->in_size);
-    memmove(c->in, c->in + size, c->in_size - size);
-    c->in_size -= size;
+    http_conn_close((struct conn *)x);
 }
 
-static void on_written(uv_write_t *write, int status)
-{
-    struct conn *c = write->data;
-    free(c->reply_body);
-    c->reply_body = NULL;
-    uv_timer_stop(&c->timer);
-    if (c->state == CONN_CLOSING)
-        return;
-    if (status != 0 || !c->keep_alive || c->server->closing) {
-        conn_close(c);
-        return;
-    }
-    drop_input(c, c->head.size);
-    c->state = CONN_HEAD;
-    http_head_init(&c->head, false);
-    step(c);
-}
-
-static void conn_send(struct conn *c, unsigned status, const char *type, const char *extra, char *body,
-                      size_t size)
-{
-    struct http_server *s = c->server;
-    struct http_writer w;
-    http_writer_init(&w, c->reply_head, sizeof c->reply_head);
-    http_write_status(&w, status);
-    if (s->config.unix_ms)
-        http_write_date(&w, "Date", s->config.unix_ms() / 1000);
-    if (body)
-        http_write_field(&w, "Content-Type", type);
-    if (status != 204)
-        http_write_framing(&w, &c->head, true, size);
-    http_write_field(&w, "Cache-Control", "no-store");
-    http_write_connection(&w, &c->head, c->keep_alive);
-    for (const char *p = extra; p && *p && !w.overflow; p++) {
-        core_assert(w.size < w.cap);
-        w.data[w.size++] = *p;
-    }
-    http_write_end(&w);
-    core_assert(!w.overflow);
-    uv_buf_t bufs[2] = {uv_buf_init(c->reply_head, (unsigned)w.size), uv_buf_init(body, (unsigned)size)};
-    bool with_body = body && size && c->head.method != HTTP_HEAD;
-    c->reply_body = body;
-    c->state = CONN_WRITING;
-    c->write.data = c;
-    uv_timer_start(&c->timer, on_timeout, c->server->config.request_timeout_ms,
-                   0); /* a reader that does not read is let go */
-    if (uv_write(&c->write, (uv_stream_t *)&c->pipe, bufs, with_body ? 2 : 1, on_written) != 0)
-        conn_close(c);
-}
-
-void http_reply(struct http_exchange *x, unsigned status, const char *type, const char *extra, char *body,
-                size_t size)
-{
-    struct conn *c = (struct conn *)x;
-    core_assert(c->state == CONN_BUSY);
-    c->exchange.gone = NULL;
-    free(c->body_bytes);
-    c->body_bytes = NULL;
-    c->body_size = c->body_cap = 0;
-    conn_send(c, status, type, extra, body, size);
-}
-
-/* What cannot be framed cannot be followed by anything: answer and close. */
-static void refuse(struct conn *c, unsigned status, const char *message)
-{
-    const struct http_server_config *config = &c->server->config;
-    char *body = config->error_body ? config->error_body(status, message) : strdup(message);
-    c->keep_alive = false;
-    uv_read_stop((uv_stream_t *)&c->pipe);
-    conn_send(c, status, config->error_body ? config->error_type : "text/plain; charset=utf-8", NULL, body,
-              body ? strlen(body) : 0);
-}
-
-/* ---- Input ---- */
+/* ---- Time ---- */
 
 static void on_timeout(uv_timer_t *timer)
 {
     struct conn *c = timer->data;
-    bool begun = c->state == CONN_BODY || (c->state == CONN_HEAD && c->in_size > 0);
+    bool begun = (c->state == CONN_BODY || (c->state == CONN_HEAD && c->in_size > 0)) && !c->replying &&
+                 !c->exchange.on_body;
     if (begun)
-        refuse(c, 408, "the request did not arrive in time");
+        http_conn_refuse(c, 408, "the request did not arrive in time");
     else
-        conn_close(c);
+        http_conn_close(c);
+}
+
+void http_conn_timeout(struct conn *c, uint32_t ms)
+{
+    if (c->state != CONN_CLOSING)
+        uv_timer_start(&c->timer, on_timeout, ms, 0);
+}
+
+/* ---- Input ---- */
+
+static void drop_input(struct conn *c, size_t size)
+{
+    core_assert(size <= c->in_size);
+    if (c->in_size > size)
+        memmove(c->in, c->in + size, c->in_size - size);
+    c->in_size -= size;
+    if (c->in_size > 0)
+        return;
+    free(c->in); /* an idle connection holds no buffer */
+    c->in = NULL;
+    c->in_cap = 0;
 }
 
 static bool keep_body(struct conn *c, struct bytes piece)
@@ -208,21 +129,65 @@ static bool keep_body(struct conn *c, struct bytes piece)
 static void send_continue(struct conn *c)
 {
     uv_buf_t buf = uv_buf_init((char *)HTTP_CONTINUE, sizeof HTTP_CONTINUE - 1);
-    if (uv_try_write((uv_stream_t *)&c->pipe, &buf, 1) != (int)buf.len)
-        conn_close(c);
+    if (uv_try_write(&c->h.stream, &buf, 1) != (int)buf.len)
+        http_conn_close(c);
 }
 
 static void step_head(struct conn *c)
 {
     enum http_result r = c->in_size ? http_head_parse(&c->head, c->in, c->in_size) : HTTP_MORE;
     if (r == HTTP_BAD) {
-        refuse(c, c->head.error_status, c->head.error);
-    } else if (r == HTTP_DONE) {
-        http_body_init(&c->body, &c->head, c->server->config.body_max, false);
-        c->state = CONN_BODY;
-        c->keep_alive = c->head.keep_alive;
-        c->body_size = 0;
+        http_conn_refuse(c, c->head.error_status, c->head.error);
+        return;
     }
+    if (r != HTTP_DONE)
+        return;
+    struct http_server *s = c->server;
+    c->keep_alive = c->head.keep_alive;
+    c->body_size = 0;
+    c->paused = false;
+    c->state = CONN_BODY;
+    c->exchange.bytes = c->in;
+    c->exchange.gone = NULL;
+    c->exchange.on_body = NULL;
+    c->exchange.written = NULL;
+    c->exchange.owner = NULL;
+    c->exchange.body = bytes_of(NULL, 0);
+    if (s->config.begin) {
+        c->asked = true;
+        s->config.begin(s->config.owner, &c->exchange);
+        if (!c->exchange.on_body && c->state == CONN_BODY && !c->replying)
+            c->asked = false;
+    }
+    http_body_init(&c->body, &c->head, c->exchange.on_body ? UINT64_MAX : s->config.body_max, false);
+}
+
+/* A piece of the body, to who takes it. */
+static bool body_piece(struct conn *c, struct bytes piece, bool last)
+{
+    if (!c->exchange.on_body) {
+        if (keep_body(c, piece))
+            return true;
+        http_conn_refuse(c, 503, "out of memory");
+        return false;
+    }
+    if (piece.size || last)
+        c->exchange.on_body(&c->exchange, piece, last);
+    return c->state == CONN_BODY;
+}
+
+static void body_done(struct conn *c)
+{
+    c->state = CONN_BUSY;
+    if (!c->replying)
+        uv_timer_stop(&c->timer);
+    if (c->exchange.on_body) {
+        c->exchange.on_body(&c->exchange, bytes_of(NULL, 0), true);
+        return;
+    }
+    c->exchange.body = bytes_of(c->body_bytes, c->body_size);
+    c->asked = true;
+    c->server->config.handle(c->server->config.owner, &c->exchange);
 }
 
 /* The head stays where it is: the handler reads it. What follows it is consumed as body, and the rest moves
@@ -231,30 +196,30 @@ static void step_body(struct conn *c)
 {
     size_t at = c->head.size;
     enum http_result r;
+    bool going = true;
     do {
         size_t used;
         struct bytes piece;
         r = http_body_parse(&c->body, c->in + at, c->in_size - at, &used, &piece);
-        if (r != HTTP_BAD && !keep_body(c, piece)) {
-            refuse(c, 503, "out of memory");
-            return;
-        }
         at += used;
-    } while (r == HTTP_MORE && at < c->in_size);
+        if (r != HTTP_BAD)
+            going = body_piece(c, piece, false);
+    } while (going && r == HTTP_MORE && at < c->in_size && !c->paused);
+    if (c->state != CONN_BODY)
+        return;
     memmove(c->in + c->head.size, c->in + at, c->in_size - at);
     c->in_size -= at - c->head.size;
     if (r == HTTP_BAD) {
-        refuse(c, c->body.error_status, c->body.error);
+        if (c->replying || c->exchange.on_body)
+            http_conn_close(c);
+        else
+            http_conn_refuse(c, c->body.error_status, c->body.error);
     } else if (r == HTTP_DONE) {
-        c->state = CONN_BUSY;
-        uv_timer_stop(&c->timer);
-        c->exchange.bytes = c->in;
-        c->exchange.body = bytes_of(c->body_bytes, c->body_size);
-        c->exchange.gone = NULL;
-        c->server->config.handle(c->server->config.owner, &c->exchange);
+        body_done(c);
     } else if (c->head.expect_continue) {
         c->head.expect_continue = false;
-        send_continue(c);
+        if (!c->replying)
+            send_continue(c);
     }
 }
 
@@ -262,11 +227,15 @@ static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct conn *c = handle->data;
     (void)suggested;
+    if (c->state == CONN_LINGER)
+        c->in_size = 0;
     if (c->in_cap < c->in_size + 4096) {
-        uint8_t *grown = realloc(c->in, c->in_size + READ_SIZE);
+        size_t more = c->exchange.on_body ? 4 * READ_SIZE : READ_SIZE;
+        uint8_t *grown = realloc(c->in, c->in_size + more);
         if (grown) {
             c->in = grown;
-            c->in_cap = c->in_size + READ_SIZE;
+            c->in_cap = c->in_size + more;
+            c->exchange.bytes = grown;
         }
     }
     *buf = uv_buf_init((char *)c->in + c->in_size, (unsigned)(c->in_cap - c->in_size));
@@ -276,39 +245,132 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct conn *c = stream->data;
     (void)buf;
-    if (n < 0) {
-        conn_close(c);
+    if (n > 0)
+        c->bytes_in += (uint64_t)n;
+    if (c->state == CONN_LINGER) {
+        c->left += n > 0 ? (uint64_t)n : 0;
+        if (n < 0 || c->left > LINGER_SIZE)
+            http_conn_close(c);
+    } else if (n < 0) {
+        http_conn_close(c);
     } else if (n > 0) {
-        if (c->in_size == 0)
-            uv_timer_start(&c->timer, on_timeout, c->server->config.request_timeout_ms, 0);
+        if (c->in_size == 0 || (c->state == CONN_BODY && !c->replying))
+            http_conn_timeout(c, c->server->config.request_timeout_ms);
         c->in_size += (size_t)n;
         step(c);
+    } else if (c->in_size == 0) {
+        drop_input(c, 0);
     }
 }
 
-/* Goes on as far as the input reaches. An answer that is given at once comes back here by on_written, never
- * from within. Reading stops while an exchange is being served: the next request waits in the socket, not in
- * our memory. */
+/* Goes on as far as the input reaches. An answer that is given at once comes back here by a callback of the
+ * loop, never from within. Reading stops while an exchange is being served: the next request waits in the
+ * socket, not in our memory. */
 static void step(struct conn *c)
 {
     if (c->state == CONN_HEAD)
         step_head(c);
-    if (c->state == CONN_BODY)
+    if (c->state == CONN_BODY && !c->paused)
         step_body(c);
-    if (c->state == CONN_HEAD || c->state == CONN_BODY) {
-        if (c->in_size == 0)
-            uv_timer_start(&c->timer, on_timeout, c->server->config.idle_timeout_ms, 0);
+    if (c->state == CONN_HEAD || (c->state == CONN_BODY && !c->paused)) {
+        if (c->state == CONN_HEAD && c->in_size == 0)
+            http_conn_timeout(c, c->server->config.idle_timeout_ms);
         else if (!uv_is_active((uv_handle_t *)&c->timer))
-            uv_timer_start(&c->timer, on_timeout, c->server->config.request_timeout_ms, 0);
-        int r = uv_read_start((uv_stream_t *)&c->pipe, on_alloc, on_read);
+            http_conn_timeout(c, c->server->config.request_timeout_ms);
+        int r = uv_read_start(&c->h.stream, on_alloc, on_read);
         if (r != 0 && r != UV_EALREADY)
-            conn_close(c);
-    } else if (c->state != CONN_CLOSING) {
-        uv_read_stop((uv_stream_t *)&c->pipe);
+            http_conn_close(c);
+    } else if (c->state == CONN_BUSY || c->state == CONN_BODY) {
+        uv_read_stop(&c->h.stream);
     }
 }
 
+void http_body_pause(struct http_exchange *x)
+{
+    struct conn *c = (struct conn *)x;
+    c->paused = true;
+    if (c->state == CONN_BODY) {
+        uv_timer_stop(&c->timer); /* we wait, not the peer */
+        uv_read_stop(&c->h.stream);
+    }
+}
+
+void http_body_resume(struct http_exchange *x)
+{
+    struct conn *c = (struct conn *)x;
+    if (!c->paused)
+        return;
+    c->paused = false;
+    if (c->state == CONN_BODY)
+        step(c);
+}
+
+/* ---- After the answer ---- */
+
+static void on_shutdown(uv_shutdown_t *request, int status)
+{
+    struct conn *c = request->data;
+    if (status != 0)
+        http_conn_close(c);
+    http_conn_unhold(c);
+}
+
+static void linger(struct conn *c)
+{
+    c->state = CONN_LINGER;
+    c->left = 0;
+    c->shutdown.data = c;
+    int r = uv_shutdown(&c->shutdown, &c->h.stream, on_shutdown);
+    if (r == 0)
+        c->handles++;
+    int read = uv_read_start(&c->h.stream, on_alloc, on_read);
+    if (r != 0 || (read != 0 && read != UV_EALREADY))
+        http_conn_close(c);
+    else
+        http_conn_timeout(c, LINGER_MS);
+}
+
+void http_conn_next(struct conn *c)
+{
+    bool whole = c->state == CONN_BUSY;
+    c->replying = c->ended = c->head_sent = false;
+    free(c->body_bytes);
+    c->body_bytes = NULL;
+    c->body_size = c->body_cap = 0;
+    uv_timer_stop(&c->timer);
+    if (c->state == CONN_CLOSING)
+        return;
+    if (c->server->closing) {
+        http_conn_close(c);
+        return;
+    }
+    if (!whole || !c->keep_alive) {
+        linger(c);
+        return;
+    }
+    drop_input(c, c->head.size);
+    c->state = CONN_HEAD;
+    http_head_init(&c->head, false);
+    step(c);
+}
+
 /* ---- Listening ---- */
+
+static bool conn_accept(struct http_server *s, struct conn *c)
+{
+    if (uv_accept(&s->h.stream, &c->h.stream) != 0)
+        return false;
+    if (s->is_tcp) {
+        struct sockaddr_storage from;
+        int size = sizeof from;
+        uv_tcp_nodelay(&c->h.tcp, 1);
+        if (uv_tcp_getpeername(&c->h.tcp, (struct sockaddr *)&from, &size) != 0 ||
+            !host_from_sockaddr(&c->exchange.peer, (struct sockaddr *)&from))
+            return false;
+    }
+    c->accepted = true;
+    return !s->config.opened || s->config.opened(s->config.owner, &c->exchange);
+}
 
 static void accept_one(struct http_server *s)
 {
@@ -322,9 +384,12 @@ static void accept_one(struct http_server *s)
     }
     c->server = s;
     c->exchange.head = &c->head;
-    uv_pipe_init(s->loop, &c->pipe, 0);
+    if (s->is_tcp)
+        uv_tcp_init(s->loop, &c->h.tcp);
+    else
+        uv_pipe_init(s->loop, &c->h.pipe, 0);
     uv_timer_init(s->loop, &c->timer);
-    c->pipe.data = c->timer.data = c;
+    c->h.stream.data = c->timer.data = c->write.data = c->file.read.data = c;
     c->handles = 2;
     c->next = s->first;
     if (s->first)
@@ -332,10 +397,10 @@ static void accept_one(struct http_server *s)
     s->first = c;
     s->count++;
     http_head_init(&c->head, false);
-    if (uv_accept((uv_stream_t *)&s->pipe, (uv_stream_t *)&c->pipe) != 0)
-        conn_close(c);
-    else
+    if (conn_accept(s, c))
         step(c);
+    else
+        http_conn_close(c);
 }
 
 static void on_connection(uv_stream_t *listener, int status)
@@ -352,6 +417,11 @@ static void on_listener_closed(uv_handle_t *handle)
     server_maybe_free(s);
 }
 
+uint32_t http_server_connections(const struct http_server *s)
+{
+    return s->count;
+}
+
 void http_server_close(struct http_server *s, void (*closed)(void *context), void *context)
 {
     core_assert(!s->closing);
@@ -360,32 +430,67 @@ void http_server_close(struct http_server *s, void (*closed)(void *context), voi
     s->closed_context = context;
     for (struct conn *c = s->first, *next; c; c = next) {
         next = c->next;
-        if (c->state != CONN_WRITING)
-            conn_close(c);
+        if (c->state == CONN_LINGER || !c->ended)
+            http_conn_close(c);
     }
-    uv_close((uv_handle_t *)&s->pipe, on_listener_closed);
+    uv_close((uv_handle_t *)&s->h.stream, on_listener_closed);
 }
 
-int http_server_open_unix(struct http_server **out, uv_loop_t *loop, const struct http_server_config *config,
-                          const char *path)
+static struct http_server *server_new(uv_loop_t *loop, const struct http_server_config *config, bool is_tcp)
 {
     struct http_server *s = calloc(1, sizeof *s);
     if (!s)
-        return UV_ENOMEM;
+        return NULL;
     s->config = *config;
+    if (s->config.write_timeout_ms == 0)
+        s->config.write_timeout_ms = s->config.request_timeout_ms;
     s->loop = loop;
-    uv_pipe_init(loop, &s->pipe, 0);
-    s->pipe.data = s;
-    unlink(path);
-    int r = uv_pipe_bind(&s->pipe, path);
-    if (r == 0 && chmod(path, 0600) != 0) /* before listen: nobody can connect yet */
-        r = UV_EIO;
+    s->is_tcp = is_tcp;
+    if (is_tcp)
+        uv_tcp_init(loop, &s->h.tcp);
+    else
+        uv_pipe_init(loop, &s->h.pipe, 0);
+    s->h.stream.data = s;
+    return s;
+}
+
+static int server_listen(struct http_server **out, struct http_server *s, int r)
+{
     if (r == 0)
-        r = uv_listen((uv_stream_t *)&s->pipe, 64, on_connection);
+        r = uv_listen(&s->h.stream, s->is_tcp ? 1024 : 64, on_connection);
     if (r != 0) {
         http_server_close(s, NULL, NULL);
         return r;
     }
     *out = s;
     return 0;
+}
+
+int http_server_open_unix(struct http_server **out, uv_loop_t *loop, const struct http_server_config *config,
+                          const char *path)
+{
+    struct http_server *s = server_new(loop, config, false);
+    if (!s)
+        return UV_ENOMEM;
+    unlink(path);
+    int r = uv_pipe_bind(&s->h.pipe, path);
+    if (r == 0 && chmod(path, 0600) != 0) /* before listen: nobody can connect yet */
+        r = UV_EIO;
+    return server_listen(out, s, r);
+}
+
+int http_server_open_tcp(struct http_server **out, uv_loop_t *loop, const struct http_server_config *config,
+                         struct net_addr *addr)
+{
+    struct sockaddr_storage bound;
+    int size = sizeof bound;
+    struct http_server *s = server_new(loop, config, true);
+    if (!s)
+        return UV_ENOMEM;
+    host_to_sockaddr(&bound, addr);
+    int r = uv_tcp_bind(&s->h.tcp, (struct sockaddr *)&bound, 0);
+    r = server_listen(out, s, r);
+    if (r == 0 && uv_tcp_getsockname(&s->h.tcp, (struct sockaddr *)&bound, &size) == 0)
+        host_from_sockaddr(addr, (struct sockaddr *)&bound);
+    return r;
 }

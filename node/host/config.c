@@ -35,6 +35,7 @@ static const struct known known[] = {
     {"transfer", "memory", VALUE_MEMORY, AT(budget)},
     {"store", "quota", VALUE_SIZE, AT(quota)},
     {"http", "listen", VALUE_LISTEN, AT(http)},
+    {"http", "echo", VALUE_LISTEN, AT(http_echo)},
     {"ftp", "listen", VALUE_LATER, AT(ftp)},
     {"dns", "listen", VALUE_LATER, AT(dns)},
     {"log", "level", VALUE_LEVEL, AT(log_level)},

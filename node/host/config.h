@@ -15,6 +15,7 @@ struct config {
     char listen[64];            /* [node] listen = A:P | off; default 0.0.0.0:7733 and [::]:7733 (empty = default) */
     bool listen_named;          /* the user named the port: taken is an error */
     char http[64], ftp[64], dns[64]; /* A:P | off; empty = default */
+    char http_echo[64];         /* [http] echo = A:P: a test origin for conformance suites; empty = none */
     char bootstrap[CONFIG_BOOTSTRAP_MAX][160]; /* [network] bootstrap = <node id>@<address:port>, space separated */
     uint32_t bootstrap_count;
     bool network_private;       /* [network] private = on: a first run makes a network of its own with a secret, not the open one */

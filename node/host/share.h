@@ -20,6 +20,7 @@ int shares_remove(struct shares *s, const char *what);
 void shares_content(struct shares *s, uint32_t session, uint32_t channel, bool pack, const uint8_t provider_key[HASH_SIZE]);
 /* The map from content to swarm, for fetch.c too: one swarm per (id, pack). 0: none. */
 uint32_t shares_swarm(struct shares *s, const struct content_id *id, bool pack);
+uint32_t shares_ref(struct shares *s, const struct content_id *id, bool pack); /* its ref in the data plane; 0: none */
 void shares_swarm_set(struct shares *s, const struct content_id *id, bool pack, uint32_t swarm, uint32_t ref); /* swarm 0 removes */
 /* Notices: XFER_NOTICE_IDLE closes what was opened on demand; NODE_NOTICE_STORED goes to its job. True when it was ours. */
 bool shares_notice(struct shares *s, const struct effect *x);

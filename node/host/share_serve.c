@@ -381,6 +381,14 @@ uint32_t shares_swarm(struct shares *s, const struct content_id *id, bool pack)
     return o ? o->swarm : 0;
 }
 
+uint32_t shares_ref(struct shares *s, const struct content_id *id, bool pack)
+{
+    uint8_t key[HASH_SIZE];
+    content_provider_key(key, id, s->core->network, s->core->crypto);
+    const struct share_open *o = open_find(s, key, pack);
+    return o ? o->ref : 0;
+}
+
 void shares_swarm_set(struct shares *s, const struct content_id *id, bool pack, uint32_t swarm, uint32_t ref)
 {
     uint8_t key[HASH_SIZE];

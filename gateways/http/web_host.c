@@ -1,0 +1,513 @@
+/* The HTTP gateway's listeners and the way of a request through them. */
+#include "gateways/http/web_host.h"
+#include <sodium.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "gateways/http/http_target.h"
+#include "gateways/http/web_internal_host.h"
+#include "node/base/assert.h"
+#include "node/host/log.h"
+
+#define WEB_CONNECTIONS_MAX 30000
+#define WEB_BODY_MAX        (4u << 20)
+#define HTML                "text/html; charset=utf-8"
+#define PAGE_FIELDS                                                                                          \
+    "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"           \
+    "Content-Security-Policy: default-src 'self'; img-src 'self' data: http://*.shoal.localhost:*; "         \
+    "media-src 'self' "                                                                                      \
+    "http://*.shoal.localhost:*; object-src 'none'; base-uri 'none'; frame-ancestors 'none'\r\n"             \
+    "Cache-Control: no-cache\r\n"
+
+/* ---- Errors for people ---- */
+
+static void html_put(char *out, size_t cap, const char *text)
+{
+    size_t n = 0;
+    for (; *text && n + 7 < cap; text++) {
+        const char *as = *text == '<'   ? "&lt;"
+                         : *text == '>' ? "&gt;"
+                         : *text == '&' ? "&amp;"
+                         : *text == '"' ? "&quot;"
+                                        : NULL;
+        if (as)
+            n += (size_t)snprintf(out + n, cap - n, "%s", as);
+        else
+            out[n++] = *text;
+    }
+    out[n] = 0;
+}
+
+static const char *advice(unsigned status)
+{
+    switch (status) {
+    case 404:
+        return "<p>Look for it among what this node shares:</p>";
+    case 504:
+        return "<p>A computer that has it may come back later: reload this page then.</p>";
+    case 421:
+    case 400:
+        return "<p>The address in the browser is not one that this node answers to.</p>";
+    default:
+        return "";
+    }
+}
+
+void web_error(struct http_exchange *x, unsigned status, const char *extra, const char *message)
+{
+    struct bytes accept;
+    char escaped[1400];
+    bool html = http_field_get(x->head, x->bytes, "Accept", &accept) &&
+                memmem(accept.data, accept.size, "text/html", 9);
+    char *body = NULL;
+    int n;
+    if (html) {
+        html_put(escaped, sizeof escaped, message);
+        n = asprintf(&body,
+                     "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
+                     "content=\"width=device-width\">"
+                     "<title>%u %s</title><style>body{font:1rem/1.5 "
+                     "system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem;"
+                     "color-scheme:light dark}</style><h1>%s</h1><p>%s</p>%s<form action=\"/\" "
+                     "method=\"get\"><input name=\"q\" "
+                     "aria-label=\"Search\"> <button>Search</button></form><p><a href=\"/\">Home</a> · <a "
+                     "href=\"/shared/\">What is shared "
+                     "here</a></p></html>\n",
+                     status, http_reason(status), http_reason(status), escaped, advice(status));
+    } else {
+        json_t *o = json_pack("{s:{s:i, s:o}}", "error", "status", (int)status, "message", api_text(message));
+        body = json_dumps(o, JSON_COMPACT);
+        json_decref(o);
+        n = body ? (int)strlen(body) : -1;
+    }
+    http_reply(x, status, html ? HTML : "application/json", extra, n < 0 ? NULL : body,
+               n < 0 ? 0 : (size_t)n);
+}
+
+static char *plain_error(unsigned status, const char *message)
+{
+    char *body;
+    return asprintf(&body, "%u %s: %s\n", status, http_reason(status), message) < 0 ? NULL : body;
+}
+
+/* ---- Embedded pages ---- */
+
+const struct web_page_bytes *web_page_find(const char *name)
+{
+    for (const struct web_page_bytes *p = web_pages; p->name; p++)
+        if (strcmp(p->name, name) == 0)
+            return p;
+    return NULL;
+}
+
+void web_page(struct gateways *g, struct http_exchange *x, const struct web_page_bytes *page)
+{
+    char extra[1024], etag[24];
+    uint8_t hash[8];
+    struct bytes given;
+    size_t size = (size_t)(page->end - page->begin);
+    (void)g;
+    crypto_generichash(hash, sizeof hash, page->begin, size, NULL, 0);
+    etag[0] = '"';
+    hex_encode(etag + 1, hash, sizeof hash);
+    strcat(etag, "\"");
+    snprintf(extra, sizeof extra, PAGE_FIELDS "ETag: %s\r\n", etag);
+    if (http_field_get(x->head, x->bytes, "If-None-Match", &given) &&
+        memmem(given.data, given.size, etag, strlen(etag))) {
+        http_reply(x, 304, NULL, extra, NULL, 0);
+        return;
+    }
+    char *body = malloc(size + 1);
+    if (body)
+        memcpy(body, page->begin, size);
+    http_reply(x, body ? 200 : 503, web_mime(page->name), extra, body, body ? size : 0);
+}
+
+/* ---- Who, and where to ---- */
+
+static bool token_ok(struct gateways *g, struct http_exchange *x)
+{
+    struct bytes token;
+    return http_field_get(x->head, x->bytes, WEB_TOKEN_FIELD, &token) && token.size == ACCOUNT_TOKEN_SIZE &&
+           sodium_memcmp(token.data, g->token, ACCOUNT_TOKEN_SIZE) == 0;
+}
+
+static bool changes(enum http_method m)
+{
+    return m != HTTP_GET && m != HTTP_HEAD && m != HTTP_OPTIONS;
+}
+
+/* The API over TCP: 0, or the status to refuse with. */
+static unsigned api_refused(struct gateways *g, struct http_exchange *x, const struct web_origin *o,
+                            const char **why)
+{
+    if (o->host != WEB_HOST_CONTROL && o->host != WEB_HOST_LOCAL) {
+        *why = "the control of this node is at its numeric address only, like http://127.0.0.1:8733";
+        return 403;
+    }
+    if (net_addr_scope(&x->peer) != NET_SCOPE_LOOPBACK) {
+        *why = "from another computer the control of this node needs an account";
+        return 401;
+    }
+    if (o->cross_site) {
+        *why = "another site may not use the control of this node";
+        return 403;
+    }
+    if (changes(x->head->method) && !web_origin_may_change(o, token_ok(g, x))) {
+        *why = "this changes something: send " WEB_TOKEN_FIELD
+               " (GET /api/session, or the file api.token in the home)";
+        return 403;
+    }
+    return 0;
+}
+
+static void session_get(struct gateways *g, struct http_exchange *x)
+{
+    json_t *o = json_pack("{s:s, s:n, s:s, s:i, s:b}", "token", g->token, "user", "privilege", "owner",
+                          "accounts", 0, "local", 1);
+    api_reply(x, 200, o);
+}
+
+static bool is_below(const char *path, const char *folder)
+{
+    size_t n = strlen(folder);
+    return strncmp(path, folder, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
+static bool is_content(const char *path)
+{
+    return is_below(path, "/shared") || is_below(path, "/content") || is_below(path, "/name") ||
+           is_below(path, "/home");
+}
+
+/* A browser's navigation to content moves to an origin of the content's own. */
+static bool moved(struct gateways *g, struct http_exchange *x, const struct web_origin *o, const char *path)
+{
+    char extra[CONTENT_PATH_MAX * 3 + 256];
+    struct bytes raw = http_text(x->bytes, x->head->path), query = http_text(x->bytes, x->head->query);
+    size_t skip = sizeof "/content/" - 1 + CONTENT_ID_TEXT_SIZE;
+    struct content_id id;
+    char text[CONTENT_ID_TEXT_SIZE + 1];
+    if (!o->navigation || !o->loopback_host || strncmp(path, "/content/", 9) != 0 || raw.size < skip)
+        return false;
+    snprintf(text, sizeof text, "%.*s", CONTENT_ID_TEXT_SIZE, path + 9);
+    if (content_id_parse(&id, text) != 0 || memcmp(raw.data, path, skip) != 0 ||
+        (raw.size > skip && raw.data[skip] != '/'))
+        return false;
+    snprintf(extra, sizeof extra,
+             "Location: http://%s.shoal.localhost:%u%.*s%s%.*s\r\nVary: Sec-Fetch-Dest\r\n", text,
+             g->web->address.port, (int)(raw.size - skip), (const char *)raw.data + skip,
+             query.size ? "?" : "", (int)query.size, (const char *)query.data);
+    if (raw.size == skip)
+        snprintf(extra, sizeof extra,
+                 "Location: http://%s.shoal.localhost:%u/%s%.*s\r\nVary: Sec-Fetch-Dest\r\n", text,
+                 g->web->address.port, query.size ? "?" : "", (int)query.size, (const char *)query.data);
+    http_reply(x, 307, NULL, extra, NULL, 0);
+    return true;
+}
+
+static void to_content(struct gateways *g, struct http_exchange *x, const struct web_origin *o,
+                       const char *path)
+{
+    enum http_method m = x->head->method;
+    if (m != HTTP_GET && m != HTTP_HEAD) {
+        if (m == HTTP_OPTIONS)
+            http_reply(x, 204, NULL, "Allow: GET, HEAD, OPTIONS\r\n", NULL, 0);
+        else
+            web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this place is read only");
+        return;
+    }
+    if (!moved(g, x, o, path))
+        web_content(g, x, &ACCOUNT_VISITOR, path);
+}
+
+static void to_page(struct gateways *g, struct http_exchange *x, const struct web_origin *o, const char *path)
+{
+    const struct web_page_bytes *page = web_page_find(strcmp(path, "/") == 0 ? "index.html" : path + 1);
+    char extra[160];
+    if (!page) {
+        web_error(x, 404, NULL, "There is nothing at this address.");
+        return;
+    }
+    if (x->head->method != HTTP_GET && x->head->method != HTTP_HEAD) {
+        web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is a page: it can only be read");
+    } else if (o->host == WEB_HOST_LOCAL && o->navigation) {
+        snprintf(extra, sizeof extra, "Location: http://127.0.0.1:%u%s\r\n", g->web->address.port, path);
+        http_reply(x, 307, NULL, extra, NULL, 0);
+    } else {
+        web_page(g, x, page);
+    }
+}
+
+static void handle(void *owner, struct http_exchange *x)
+{
+    struct gateways *g = owner;
+    struct web_origin o;
+    char path[CONTENT_PATH_MAX], whole[CONTENT_PATH_MAX + 80];
+    const char *why;
+    web_origin_of(&o, x->head, x->bytes, &g->web->address, NULL);
+    if (o.host == WEB_HOST_BAD) {
+        web_error(
+            x, 421, NULL,
+            "This node does not answer to that name. Use its numeric address, like http://127.0.0.1:8733.");
+        return;
+    }
+    if (x->head->method == HTTP_OTHER || x->head->method == HTTP_CONNECT || x->head->method == HTTP_TRACE) {
+        web_error(x, 501, NULL, "this method is not implemented");
+        return;
+    }
+    if (x->head->form == HTTP_ASTERISK) {
+        http_reply(x, 204, NULL, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n", NULL, 0);
+        return;
+    }
+    struct bytes raw = http_text(x->bytes, x->head->path);
+    if (http_decode(path, sizeof path, raw.size ? raw : bytes_of("/", 1), false) < 0) {
+        web_error(x, 400, NULL,
+                  "The path is not one: bad percent-encoding, control characters, or too long.");
+        return;
+    }
+    if (o.host == WEB_HOST_CONTENT) {
+        snprintf(whole, sizeof whole, "/content/%s%s", o.label, path);
+        o.navigation = false;
+        if (x->head->method == HTTP_GET || x->head->method == HTTP_HEAD)
+            web_content_own(g, x, whole);
+        else
+            web_error(x, 405, "Allow: GET, HEAD\r\n", "this place is read only");
+        return;
+    }
+    if (is_content(path)) {
+        to_content(g, x, &o, path);
+    } else if (is_below(path, "/api")) {
+        unsigned status = api_refused(g, x, &o, &why);
+        if (status)
+            web_error(x, status, status == 401 ? "WWW-Authenticate: Bearer realm=\"shoal\"\r\n" : NULL, why);
+        else if (strcmp(path, "/api/session") == 0 && x->head->method == HTTP_GET)
+            session_get(g, x);
+        else
+            api_handle(g, x);
+    } else if (x->head->method == HTTP_OPTIONS) {
+        http_reply(x, 204, NULL, "Allow: GET, HEAD, OPTIONS\r\n", NULL, 0);
+    } else {
+        to_page(g, x, &o, path);
+    }
+}
+
+/* ---- The echo origin for conformance suites ---- */
+
+static char *echo_fields(struct http_exchange *x, size_t *size)
+{
+    size_t cap = x->head->size + 1, n = 0;
+    char *out = malloc(cap);
+    for (uint16_t i = 0; out && i < x->head->field_count; i++) {
+        struct bytes name = http_text(x->bytes, x->head->fields[i].name),
+                     value = http_text(x->bytes, x->head->fields[i].value);
+        char line[HTTP_LINE_MAX + 8];
+        int m = snprintf(line, sizeof line, "%.*s: ", (int)name.size, (const char *)name.data);
+        if (n + (size_t)m + value.size + 2 > cap * 2)
+            break;
+        char *grown = realloc(out, n + (size_t)m + value.size + 2);
+        if (!grown)
+            break;
+        out = grown;
+        memcpy(out + n, line, (size_t)m);
+        memcpy(out + n + m, value.data, value.size);
+        n += (size_t)m + value.size;
+        out[n++] = '\r';
+        out[n++] = '\n';
+    }
+    *size = n;
+    return out;
+}
+
+static char *echo_cookies(struct http_exchange *x, size_t *size)
+{
+    char *out = malloc(x->head->size + 1);
+    size_t n = 0;
+    for (uint16_t i = 0; out && i < x->head->field_count; i++) {
+        struct bytes v = http_text(x->bytes, x->head->fields[i].value);
+        if (!http_text_is_nocase(http_text(x->bytes, x->head->fields[i].name), "Cookie"))
+            continue;
+        for (size_t at = 0; at < v.size;) {
+            size_t end = at;
+            while (end < v.size && v.data[end] != ';')
+                end++;
+            size_t first = at, last = end;
+            while (first < last && (v.data[first] == ' ' || v.data[first] == '\t'))
+                first++;
+            while (last > first && (v.data[last - 1] == ' ' || v.data[last - 1] == '\t'))
+                last--;
+            if (last > first && memchr(v.data + first, '=', last - first)) {
+                memcpy(out + n, v.data + first, last - first);
+                n += last - first;
+                out[n++] = '\n';
+            }
+            at = end + 1;
+        }
+    }
+    *size = n;
+    return out;
+}
+
+static void echo_handle(void *owner, struct http_exchange *x)
+{
+    size_t size = 0;
+    char *body = NULL;
+    (void)owner;
+    if (x->head->method == HTTP_OTHER || x->head->method == HTTP_CONNECT || x->head->method == HTTP_TRACE) {
+        char *text = plain_error(501, "this method is not implemented");
+        http_reply(x, 501, "text/plain; charset=utf-8", NULL, text, text ? strlen(text) : 0);
+        return;
+    }
+    struct bytes path = http_text(x->bytes, x->head->path);
+    if (x->body.size) {
+        body = malloc(x->body.size);
+        size = body ? x->body.size : 0;
+        if (body)
+            memcpy(body, x->body.data, size);
+    } else if (http_text_is(path, "/echo")) {
+        body = echo_fields(x, &size);
+    } else if (http_text_is(path, "/cookie")) {
+        body = echo_cookies(x, &size);
+    } else if (x->head->method == HTTP_OPTIONS) {
+        http_reply(x, 204, NULL, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n", NULL, 0);
+        return;
+    } else if (x->head->method == HTTP_GET || x->head->method == HTTP_HEAD) {
+        body = strdup("OK\n");
+        size = body ? 3 : 0;
+    }
+    if (body && size == 0) {
+        free(body);
+        body = NULL;
+    }
+    http_reply(x, 200, "text/plain; charset=utf-8", NULL, body, size);
+}
+
+/* ---- Opening and closing ---- */
+
+const char *web_address(const struct gateways *g)
+{
+    return g->web && g->web->server ? g->web->text : NULL;
+}
+
+static void on_closed(void *context)
+{
+    struct gateways *g = context;
+    g->web->open--;
+    api_web_closed(g);
+}
+
+void web_stop(struct gateways *g)
+{
+    char path[4200];
+    if (!g->web)
+        return;
+    snprintf(path, sizeof path, "%s/api.token", g->app->home.path);
+    (void)unlink(path);
+    if (g->web->server)
+        http_server_close(g->web->server, on_closed, g);
+    if (g->web->echo)
+        http_server_close(g->web->echo, on_closed, g);
+    g->web->server = g->web->echo = NULL;
+}
+
+static int web_listen(struct gateways *g, char *message)
+{
+    const char *wanted = g->app->config.http;
+    struct web *w = g->web;
+    const struct http_server_config config = {
+        .connections_max = WEB_CONNECTIONS_MAX,
+        .body_max = WEB_BODY_MAX,
+        .request_timeout_ms = 15000,
+        .idle_timeout_ms = 75000,
+        .write_timeout_ms = 60000,
+        .handle = handle,
+        .error_body = plain_error,
+        .error_type = "text/plain; charset=utf-8",
+        .unix_ms = host_unix_ms,
+        .owner = g,
+    };
+    w->address = net_addr_v4(127, 0, 0, 1, WEB_PORT);
+    if (wanted[0] && net_addr_parse(&w->address, wanted) != 0) {
+        snprintf(message, APP_MESSAGE_MAX,
+                 "http address \"%s\" is not ADDRESS:PORT, like 127.0.0.1:8733, or off", wanted);
+        return ERR_MALFORMED;
+    }
+    if (net_addr_scope(&w->address) != NET_SCOPE_LOOPBACK) {
+        snprintf(message, APP_MESSAGE_MAX,
+                 "http on %s would be open to other computers, which takes accounts, and this version has none yet: use "
+                 "127.0.0.1:PORT, or off",
+                 wanted);
+        return ERR_PERMISSION;
+    }
+    int r = http_server_open_tcp(&w->server, &g->app->loop, &config, &w->address);
+    if (r == UV_EADDRINUSE && !wanted[0]) {
+        w->address.port = 0;
+        r = http_server_open_tcp(&w->server, &g->app->loop, &config, &w->address);
+    }
+    if (r == 0)
+        return 0;
+    snprintf(
+        message, APP_MESSAGE_MAX,
+        "cannot listen on %s for http: %s; name another address with --http ADDRESS:PORT, or leave it out",
+        wanted[0] ? wanted : "127.0.0.1",
+        r == UV_EADDRINUSE ? "another program uses this port" : uv_strerror(r));
+    return ERR_BUSY;
+}
+
+static int echo_listen(struct gateways *g, char *message)
+{
+    const char *wanted = g->app->config.http_echo;
+    struct net_addr address;
+    const struct http_server_config config = {
+        .connections_max = 256,
+        .body_max = WEB_BODY_MAX,
+        .request_timeout_ms = 10000,
+        .idle_timeout_ms = 30000,
+        .handle = echo_handle,
+        .error_body = plain_error,
+        .error_type = "text/plain; charset=utf-8",
+        .unix_ms = host_unix_ms,
+        .owner = g,
+    };
+    if (net_addr_parse(&address, wanted) != 0 || net_addr_scope(&address) != NET_SCOPE_LOOPBACK) {
+        snprintf(message, APP_MESSAGE_MAX,
+                 "[http] echo = %s is not ADDRESS:PORT of this computer, like 127.0.0.1:8700", wanted);
+        return ERR_MALFORMED;
+    }
+    int r = http_server_open_tcp(&g->web->echo, &g->app->loop, &config, &address);
+    if (r == 0)
+        return 0;
+    snprintf(message, APP_MESSAGE_MAX, "cannot listen on %s ([http] echo): %s", wanted, uv_strerror(r));
+    return ERR_BUSY;
+}
+
+static void token_make(struct gateways *g)
+{
+    uint8_t secret[32];
+    char path[4200];
+    host_random(secret, sizeof secret);
+    sodium_bin2base64(g->token, sizeof g->token, secret, sizeof secret,
+                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
+    snprintf(path, sizeof path, "%s/api.token", g->app->home.path);
+    if (home_write_file(path, bytes_of(g->token, ACCOUNT_TOKEN_SIZE)) != 0)
+        log_warning("http", "cannot write %s: scripts have no token in this run", path);
+}
+
+int web_start(struct gateways *g, char *message)
+{
+    int r = 0;
+    g->web = calloc(1, sizeof *g->web);
+    if (!g->web) {
+        snprintf(message, APP_MESSAGE_MAX, "out of memory");
+        return ERR_NO_MEMORY;
+    }
+    token_make(g);
+    if (strcmp(g->app->config.http, "off") != 0)
+        r = web_listen(g, message);
+    if (r == 0 && g->app->config.http_echo[0] && strcmp(g->app->config.http_echo, "off") != 0)
+        r = echo_listen(g, message);
+    g->web->open = (g->web->server != NULL) + (g->web->echo != NULL);
+    if (g->web->server)
+        net_addr_format(g->web->text, &g->web->address);
+    return r;
+}

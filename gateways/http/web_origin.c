@@ -1,0 +1,81 @@
+#include "gateways/http/web_origin.h"
+#include <stdio.h>
+#include "gateways/http/http_lex.h"
+
+#define CONTENT_SUFFIX ".shoal.localhost"
+#define ADDRESS_TEXT   64
+
+/* A literal address cannot be rebound: only names are resolved. */
+static bool literal(struct bytes host, struct net_addr *out)
+{
+    char text[ADDRESS_TEXT];
+    if (host.size + 4 > sizeof text)
+        return false;
+    snprintf(text, sizeof text, "%.*s:1", (int)host.size, (const char *)host.data);
+    return net_addr_parse(out, text) == 0;
+}
+
+static bool content_label(struct bytes host, char label[64])
+{
+    size_t suffix = sizeof CONTENT_SUFFIX - 1;
+    if (host.size <= suffix || host.size - suffix > 63)
+        return false;
+    if (!http_text_is_nocase(bytes_of(host.data + host.size - suffix, suffix), CONTENT_SUFFIX))
+        return false;
+    for (size_t i = 0; i < host.size - suffix; i++) {
+        uint8_t c = host.data[i];
+        if (c >= 'A' && c <= 'Z')
+            c = (uint8_t)(c + 32);
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')))
+            return false;
+        label[i] = (char)c;
+    }
+    label[host.size - suffix] = 0;
+    return true;
+}
+
+static bool origin_is_ours(struct bytes origin, const struct http_head *h, const uint8_t *bytes)
+{
+    char mine[320];
+    struct bytes host = http_text(bytes, h->host);
+    int n =
+        h->port && h->port != 80
+            ? snprintf(mine, sizeof mine, "http://%.*s:%u", (int)host.size, (const char *)host.data, h->port)
+            : snprintf(mine, sizeof mine, "http://%.*s", (int)host.size, (const char *)host.data);
+    return host.size && n > 0 && (size_t)n < sizeof mine && http_text_is_nocase(origin, mine);
+}
+
+void web_origin_of(struct web_origin *out, const struct http_head *h, const uint8_t *bytes,
+                   const struct net_addr *listen, const struct net_addr *local)
+{
+    struct bytes host = http_text(bytes, h->host), value;
+    struct net_addr address;
+    (void)listen;
+    (void)local;
+    memset(out, 0, sizeof *out);
+    if (host.size == 0) {
+        out->host = WEB_HOST_CONTROL; /* HTTP/1.0 without Host: no browser of today */
+    } else if (literal(host, &address)) {
+        out->host = WEB_HOST_CONTROL;
+        out->loopback_host = net_addr_scope(&address) == NET_SCOPE_LOOPBACK;
+    } else if (http_text_is_nocase(host, "localhost")) {
+        out->host = WEB_HOST_LOCAL;
+        out->loopback_host = true;
+    } else if (content_label(host, out->label)) {
+        out->host = WEB_HOST_CONTENT;
+    }
+    if (http_field_get(h, bytes, "Sec-Fetch-Dest", &value))
+        out->navigation = http_text_is_nocase(value, "document");
+    if (http_field_get(h, bytes, "Sec-Fetch-Site", &value))
+        out->cross_site = !http_text_is_nocase(value, "same-origin") && !http_text_is_nocase(value, "none");
+    if (http_field_get(h, bytes, "Origin", &value)) {
+        out->has_origin = true;
+        out->same_origin = origin_is_ours(value, h, bytes);
+        out->cross_site = out->cross_site || !out->same_origin;
+    }
+}
+
+bool web_origin_may_change(const struct web_origin *o, bool token_ok)
+{
+    return token_ok && o->host == WEB_HOST_CONTROL && !o->cross_site;
+}
