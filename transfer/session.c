@@ -460,3 +460,19 @@ uint32_t xfer_sessions(const struct xfer *x, core_time now, struct xfer_session_
             session_describe(x, x->sessions[i], now, &out[count++]);
     return count;
 }
+
+uint32_t xfer_swarm_sessions(const struct xfer *x, core_time now, uint32_t swarm,
+                             struct xfer_session_info *out, uint32_t max)
+{
+    const struct swarm *w = swarm_get(x, swarm);
+    uint32_t count = 0;
+    if (!w)
+        return 0;
+    list_each(node, &w->channels)
+    {
+        const struct channel *c = list_object(node, struct channel, in_swarm);
+        if (c->state == CHANNEL_OPEN && count < max)
+            session_describe(x, c->session, now, &out[count++]);
+    }
+    return count;
+}

@@ -507,6 +507,16 @@ bool xfer_swarm_stats(const struct xfer *x, core_time now, uint32_t swarm, struc
     return true;
 }
 
+uint32_t xfer_swarm_find(const struct xfer *x, const struct content_id *id)
+{
+    for (uint32_t i = 0; i < x->swarm_cap; i++) {
+        const struct swarm *w = x->swarms[i];
+        if (w && !w->removed && !w->pack && content_id_equal(&w->id, id))
+            return w->number;
+    }
+    return 0;
+}
+
 bool xfer_swarm_has_leaf(const struct xfer *x, uint32_t swarm, uint32_t leaf)
 {
     const struct swarm *w = swarm_get(x, swarm);

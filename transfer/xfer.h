@@ -120,6 +120,8 @@ struct xfer_swarm_stats {
     bool complete, searching;
 };
 bool xfer_swarm_stats(const struct xfer *x, core_time now, uint32_t swarm, struct xfer_swarm_stats *out);
+/* The swarm of this content (of a tree: of its manifest, not of its pack), 0 = none. Walks all swarms: for people's questions. */
+uint32_t xfer_swarm_find(const struct xfer *x, const struct content_id *id);
 bool xfer_swarm_has_leaf(const struct xfer *x, uint32_t swarm, uint32_t leaf);
 /* Chunks we have, as a bitmap of (chunks + 7) / 8 bytes; returns that size (0 when cap is too small). */
 size_t xfer_swarm_have(const struct xfer *x, uint32_t swarm, uint8_t *out, size_t cap);
@@ -199,6 +201,8 @@ struct xfer_session_info {
 };
 /* Fills at most `max`; returns the count. */
 uint32_t xfer_sessions(const struct xfer *x, core_time now, struct xfer_session_info *out, uint32_t max);
+/* Those that have the content of this swarm open. */
+uint32_t xfer_swarm_sessions(const struct xfer *x, core_time now, uint32_t swarm, struct xfer_session_info *out, uint32_t max);
 
 struct xfer_totals {
     uint32_t sessions, swarms, bans;

@@ -82,6 +82,9 @@ void api_put_id(json_t *o, const struct content_id *id);
 void api_status_get(struct api_request *r); /* api_status_host.c */
 void api_peers_get(struct api_request *r);
 void api_invite_get(struct api_request *r);
+void api_content_get(struct api_request *r); /* api_pages_host.c */
+void api_search_get(struct api_request *r);
+void api_invite_svg_get(struct api_request *r);
 void api_usage_refresh(struct gateways *g);
 void api_work_ended(struct gateways *g);  /* api_host.c */
 void api_web_closed(struct gateways *g);
