@@ -140,7 +140,8 @@ void xfer_content_answer(struct xfer *x, core_time now, uint32_t session, uint32
 /* True when the peer opens the pack of the content rather than the content itself: ask before xfer_content_answer. */
 bool xfer_channel_pack(const struct xfer *x, uint32_t session, uint32_t channel);
 /* EFFECT_SERVE was carried out: `bytes` of payload were handed to the stream. status: 0, or ERR_IO, ERR_CHANGED...: the request is
- * rejected and, for ERR_CHANGED and ERR_NOT_FOUND, the swarm stops serving. */
+ * rejected. ERR_CHANGED and ERR_NOT_FOUND: the content is not what it was. The swarm stops serving, with XFER_NOTICE_TROUBLE; of a pack only
+ * these entries are refused, each time they are asked for, with XFER_NOTICE_ENTRY, and the others go on. */
 void xfer_served(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t leaf, uint32_t count, uint32_t bytes,
                  int status, struct effects *out);
 
@@ -178,7 +179,7 @@ enum xfer_notice {
     XFER_NOTICE_NEED_PEERS,     /* op = swarm, bytes = its provider key (32): too few sources; the owner looks in the DHT and calls
                                    xfer_swarm_peer. Repeats with growing gaps */
     XFER_NOTICE_IDLE,           /* op = swarm: complete and no session has had it open for a minute: may be removed */
-    XFER_NOTICE_TROUBLE,        /* op = swarm, status: our disk; paused */
+    XFER_NOTICE_TROUBLE,        /* op = swarm, status: our disk; paused. ERR_CHANGED, ERR_NOT_FOUND from xfer_served: serves no more */
     XFER_NOTICE_BANNED,         /* node: key and address; status = why; a = until [core_time] */
     XFER_NOTICE_SESSION_UP,     /* op = session; node = key and address; a = 1 when the peer accepts dials (node.addr is its stream address) */
     XFER_NOTICE_SESSION_DOWN,   /* op = session; node; status */
@@ -186,7 +187,8 @@ enum xfer_notice {
     XFER_NOTICE_FIND_ASKED,     /* op = session, a = request number, bytes = provider key */
     XFER_NOTICE_FIND_RESULT,    /* op, a = providers, status */
     XFER_NOTICE_DIALBACK,       /* op, status 0 = others can dial us; ERR_REFUSED, ERR_TIMEOUT, ... otherwise */
-    XFER_NOTICE_APP             /* op = session, bytes = message */
+    XFER_NOTICE_APP,            /* op = session, bytes = message */
+    XFER_NOTICE_ENTRY           /* op = swarm of a pack, a = entry, status: it could not be served */
 };
 
 struct xfer_session_info {

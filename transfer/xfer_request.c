@@ -263,7 +263,9 @@ void request_rejected(struct xfer *x, struct channel *c, const struct message *m
         request_free(x, r);
         partial_release(x, w, p);
         if (m->value == REJECT_NOT_HERE || m->value == REJECT_FAILED) {
-            if (c->state == CHANNEL_OPEN && channel_peer_has(c, chunk) && ++s->lies > LIES_MAX) {
+            /* Many files of an honest peer's directory may have changed since it said that it has them. */
+            bool lie = !(w->pack && m->value == REJECT_FAILED);
+            if (lie && c->state == CHANNEL_OPEN && channel_peer_has(c, chunk) && ++s->lies > LIES_MAX) {
                 session_hangup(x, s, ERR_REFUSED);
                 return;
             }

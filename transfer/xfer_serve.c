@@ -244,6 +244,16 @@ static void served_bytes(struct xfer *x, struct session *s, struct channel *c, u
     }
 }
 
+/* One file of a directory that changed says nothing about the others. */
+static void serve_changed(struct xfer *x, struct swarm *w, uint32_t leaf, int status)
+{
+    struct effect *notice = xfer_notice(x, w->pack ? XFER_NOTICE_ENTRY : XFER_NOTICE_TROUBLE, w->number);
+    notice->u.notice.a = leaf;
+    notice->u.notice.status = status;
+    if (!w->pack)
+        swarm_stop_serving(x, w);
+}
+
 void xfer_served(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t leaf,
                  uint32_t count, uint32_t bytes, int status, struct effects *out)
 {
@@ -262,7 +272,7 @@ void xfer_served(struct xfer *x, core_time now, uint32_t session, uint32_t chann
         if (status != 0 && w)
             reject(x, c, leaf, count, REJECT_FAILED);
         if (w && (status == ERR_CHANGED || status == ERR_NOT_FOUND))
-            swarm_stop_serving(x, w);
+            serve_changed(x, w, leaf, status);
         if (s->state != SESSION_CLOSING) { /* else c is gone */
             if (c->state == CHANNEL_SHUT && c->serving == 0)
                 channel_todo(x, c, 0); /* a close may be waiting for this */

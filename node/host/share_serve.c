@@ -422,11 +422,16 @@ static struct share_open *open_by_swarm(struct shares *s, uint32_t swarm)
 
 bool share_serve_notice(struct shares *s, const struct effect *x)
 {
-    if (x->u.notice.kind != XFER_NOTICE_IDLE && x->u.notice.kind != XFER_NOTICE_TROUBLE)
+    if (x->u.notice.kind != XFER_NOTICE_IDLE && x->u.notice.kind != XFER_NOTICE_TROUBLE &&
+        x->u.notice.kind != XFER_NOTICE_ENTRY)
         return false;
     struct share_open *o = open_by_swarm(s, x->u.notice.op);
     if (o == NULL)
         return false;
+    if (x->u.notice.kind == XFER_NOTICE_ENTRY) {
+        share_watch_now(s); /* finds the file and hashes it again; the directory's others are served meanwhile */
+        return true;
+    }
     if (x->u.notice.kind == XFER_NOTICE_TROUBLE) {
         struct store_content c;
         if (store_content_find(s->core->store, o->by.key, &c) == 0)

@@ -179,10 +179,7 @@ uint32_t xworld_pack(struct xworld *w, uint32_t entries, uint32_t mean_bytes)
 {
     uint32_t i = add_content(w, 100000, true);
     w->contents[i].id.kind = CONTENT_TREE;
-    w->contents[i].geometry = (struct xfer_geometry){.leaf_count = entries,
-                                                     .chunk_leaves_log2 = 4,
-                                                     .leaf_bytes = mean_bytes,
-                                                     .last_leaf_bytes = mean_bytes};
+    xfer_geometry_pack(&w->contents[i].geometry, entries, mean_bytes);
     return i;
 }
 
@@ -281,6 +278,12 @@ static void serve_one(struct xworld *w, struct xworld_stream *s, int k, struct s
     uint32_t bytes = 0;
     if (n->vice == VICE_LIAR) {
         xfer_served(n->xfer, w->now, side->session, item->channel, item->leaf, item->count, 0, ERR_IO,
+                    &w->out);
+        xworld_step(n);
+        return;
+    }
+    if (c->pack && n->changed_every && item->leaf % n->changed_every == 0) {
+        xfer_served(n->xfer, w->now, side->session, item->channel, item->leaf, item->count, 0, ERR_CHANGED,
                     &w->out);
         xworld_step(n);
         return;
@@ -482,6 +485,9 @@ static void notice(struct xworld *w, struct xworld_node *n, const struct effect 
     case XFER_NOTICE_BANNED:
         n->banned_notices++;
         memcpy(n->banned_key, e->u.notice.node.key, NODE_KEY_SIZE);
+        break;
+    case XFER_NOTICE_ENTRY:
+        n->entry_notices++;
         break;
     case XFER_NOTICE_SESSION_UP:
         n->session_up++;

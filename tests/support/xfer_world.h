@@ -44,6 +44,8 @@ struct xworld_node {
     enum xworld_vice vice;
     uint32_t silent_after; /* VICE_SILENT: leaves sent before it falls silent */
     uint32_t leaves_sent;
+    uint32_t changed_every; /* entries of packs whose index it divides are no longer what they were; 0: none */
+    uint32_t entry_notices;
     bool answers_content;                /* tells its core about swarms it has */
     uint32_t swarms[WORLD_CONTENTS_MAX]; /* by content index; 0 = none */
     bool complete[WORLD_CONTENTS_MAX];

@@ -127,6 +127,32 @@ static void pack_with_a_selection(void **state)
     xworld_free(w);
 }
 
+/* A quarter of a directory's files changed since it was shared: the others are served all the same, by a session that stays, and the rest
+ * comes from a node that has it. */
+static void changed_entries_of_a_pack(void **state)
+{
+    (void)state;
+    struct xworld *w = world_with(NULL);
+    struct xworld_node *a = xworld_add(w, 5 * MB, 5 * MB), *b = xworld_add(w, 5 * MB, 5 * MB),
+                       *d = xworld_add(w, 5 * MB, 5 * MB);
+    uint32_t c = xworld_pack(w, 1000, 4000);
+    a->changed_every = 4;
+    xworld_seed(a, c);
+    xworld_leech(b, c);
+    assert_false(xworld_run(w, w->now + CORE_SECONDS(30), xworld_all_complete, &c));
+    struct xfer_swarm_stats st;
+    xfer_swarm_stats(b->xfer, w->now, b->swarms[c], &st);
+    assert_int_equal(st.leaves_have, 750);
+    assert_int_equal(a->entry_notices, 250);
+    assert_int_equal(a->trouble_notices, 0);
+    assert_int_equal(b->session_down, 0);
+    xworld_seed(d, c);
+    xworld_know(b, c, d);
+    assert_true(xworld_run(w, w->now + CORE_SECONDS(30), xworld_all_complete, &c));
+    assert_int_equal(d->leaves_sent, 250);
+    xworld_free(w);
+}
+
 static void resumes_from_a_map(void **state)
 {
     (void)state;
@@ -629,6 +655,7 @@ int main(void)
         cmocka_unit_test(reader_gets_its_window_first),
         cmocka_unit_test(paused_swarm_fetches_for_readers_only),
         cmocka_unit_test(pack_with_a_selection),
+        cmocka_unit_test(changed_entries_of_a_pack),
         cmocka_unit_test(resumes_from_a_map),
         cmocka_unit_test(tree_of_files_uses_the_sessions_of_the_tree),
         cmocka_unit_test(caps_are_kept),
