@@ -17,6 +17,7 @@ enum cli_exit {
     EXIT_BAD_TEXT = 5,  /* a link, id or invite is wrong */
     EXIT_IN_USE = 6,    /* a port, a home or a name is taken */
     EXIT_NO_SPACE = 7,  /* the disk or the quota is full */
+    EXIT_TIMEOUT = 8,   /* nothing arrived for as long as --timeout says */
     EXIT_INTERRUPTED = 130
 };
 

@@ -38,6 +38,24 @@ char *format_count(char *out, uint64_t n)
     return out;
 }
 
+bool duration_parse(const char *text, uint32_t *seconds)
+{
+    static const char units[] = "smhd";
+    static const uint32_t worth[] = {1, 60, 3600, 86400};
+    uint64_t n = 0;
+    size_t i = 0;
+    for (; text[i] >= '0' && text[i] <= '9' && i < 10; i++)
+        n = n * 10 + (uint64_t)(text[i] - '0');
+    const char *unit = text[i] ? strchr(units, text[i]) : NULL;
+    if (i == 0 || (text[i] == 0 && n != 0) || (text[i] != 0 && (!unit || text[i + 1] != 0)))
+        return false;
+    n *= unit ? worth[unit - units] : 0;
+    if (n > 3155760000u)
+        return false;
+    *seconds = (uint32_t)n;
+    return true;
+}
+
 char *format_duration(char *out, uint64_t seconds)
 {
     if (seconds >= 48 * 3600)

@@ -3,6 +3,7 @@
 #define SHOAL_CLI_FORMAT_H
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #define FORMAT_MAX 32
@@ -12,6 +13,8 @@
 char *format_bytes(char *out, uint64_t bytes);
 char *format_rate(char *out, uint64_t bytes_per_second); /* "34 MB/s" */
 char *format_count(char *out, uint64_t n);               /* "12,345" */
+/* "30s", "10m", "2h", "1d" or "0": digits and one unit. False: none of these, or more than 100 years. */
+bool duration_parse(const char *text, uint32_t *seconds);
 char *format_duration(char *out, uint64_t seconds);      /* "0:42", "1:02:03", "3 days" */
 char *format_age(char *out, uint64_t seconds);           /* "42 s", "5 min", "3 h", "2 days" */
 

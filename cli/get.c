@@ -10,6 +10,7 @@
 #include "cli/links.h"
 #include "gateways/http/api_host.h"
 
+#define TIMEOUT_S 600u /* --timeout's default: a command in a script must end by itself */
 #define TRIES 3 /* the node that worked for us may be one of another command and end with it */
 
 /* A link on the command line, checked here so that the user hears at once where it is wrong. 0 or an exit
@@ -48,7 +49,7 @@ static int output_path(const char *given, char out[4096])
     return 0;
 }
 
-static json_t *request(const struct cli *cli, const char *output)
+static json_t *request(const struct cli *cli, const char *output, uint32_t timeout_s)
 {
     const char *select[CLI_VALUES_MAX];
     json_t *body = json_object(), *array = json_array();
@@ -58,6 +59,7 @@ static json_t *request(const struct cli *cli, const char *output)
     json_object_set_new(body, "link", json_string(cli->arguments[0]));
     json_object_set_new(body, "output", json_string(output));
     json_object_set_new(body, "select", array);
+    json_object_set_new(body, "timeout", json_integer(timeout_s));
     json_object_set_new(body, "replace", json_boolean(cli_flag(cli, "replace")));
     json_object_set_new(body, "no_share", json_boolean(cli_flag(cli, "no-share")));
     return body;
@@ -84,7 +86,8 @@ static int report(const struct cli *cli, const json_t *job)
     return problems ? EXIT_FAILED : EXIT_FINE;
 }
 
-static int fetch_once(struct cli *cli, const struct link *link, const char *output, int *code)
+static int fetch_once(struct cli *cli, const struct link *link, const char *output, uint32_t timeout_s,
+                      int *code)
 {
     struct client c;
     struct job_wait w = {.client = &c,
@@ -95,7 +98,7 @@ static int fetch_once(struct cli *cli, const struct link *link, const char *outp
     int exit = EXIT_FAILED;
     *code = client_open_or_start(&c, cli->home, false);
     if (*code == 0)
-        *code = client_job(&c, "POST", "/api/get", request(cli, output), &w.job);
+        *code = client_job(&c, "POST", "/api/get", request(cli, output, timeout_s), &w.job);
     if (*code == 0)
         *code = job_wait(&w, &job);
     if (*code == 0)
@@ -111,6 +114,12 @@ int cmd_get(struct cli *cli)
 {
     struct link link;
     char output[4096];
+    uint32_t timeout_s = TIMEOUT_S;
+    const char *timeout = cli_option(cli, "timeout");
+    if (timeout && !duration_parse(timeout, &timeout_s)) {
+        cli_error("--timeout %s is not a time: write 30s, 10m, 2h or 1d; 0 waits for ever", timeout);
+        return EXIT_USAGE;
+    }
     int exit = cli_link(cli->arguments[0], &link), code = ERR_CLOSED;
     if (exit == 0)
         exit = output_path(cli_option(cli, "output"), output);
@@ -118,7 +127,7 @@ int cmd_get(struct cli *cli)
         return exit;
     cli_catch_signals();
     for (int i = 0; i < TRIES && code == ERR_CLOSED; i++)
-        exit = fetch_once(cli, &link, output, &code);
+        exit = fetch_once(cli, &link, output, timeout_s, &code);
     if (code == ERR_CLOSED)
         cli_error("the node ended while it was fetching; what has arrived is kept: the same command goes on "
                   "from there");

@@ -83,6 +83,8 @@ int cli_exit_of(int code)
     case ERR_NO_SPACE:
     case ERR_QUOTA:
         return EXIT_NO_SPACE;
+    case ERR_TIMEOUT:
+        return EXIT_TIMEOUT;
     default:
         return EXIT_FAILED;
     }

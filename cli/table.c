@@ -148,6 +148,8 @@ const struct command cli_commands[] = {
                  "LINK` shows the paths)"},
                 {"replace", 0, NULL, "replace what is there under this name"},
                 {"no-share", 0, NULL, "do not share it on when it is complete"},
+                {"timeout", 0, "TIME",
+                 "give up when nothing arrives for this long: 30s, 10m, 2h (default 10m; 0: never)"},
                 QUIET,
             },
         .run = cmd_get,

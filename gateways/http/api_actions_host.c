@@ -127,6 +127,12 @@ void api_get_post(struct api_request *r)
             return;
         p.output = folder;
     }
+    json_t *timeout = json_object_get(r->body, "timeout");
+    if (timeout && (!json_is_integer(timeout) || json_integer_value(timeout) < 0 ||
+                    json_integer_value(timeout) > UINT32_MAX)) {
+        api_error(r->x, ERR_MALFORMED, "\"timeout\" is a number of seconds, 0 = for ever");
+        return;
+    }
     if (!p.output || p.output[0] != '/' || strlen(p.output) >= 4096) {
         api_error(r->x, ERR_MALFORMED, "\"output\" is an absolute path");
         return;
@@ -134,6 +140,7 @@ void api_get_post(struct api_request *r)
     if (!api_paths(r, "select", false, &select, &p.select_count))
         return;
     p.select = select;
+    p.timeout_s = (uint32_t)json_integer_value(timeout);
     api_job_started(r, fetches_get(r->g->app->fetches, &p));
     free(select);
 }

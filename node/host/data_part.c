@@ -12,6 +12,7 @@
 
 #include "node/base/assert.h"
 #include "node/host/data_int.h"
+#include "node/host/fault.h"
 
 #define MAP_MAGIC       "shoalmap"
 #define MAP_VERSION     1
@@ -550,10 +551,13 @@ static void finish_run(uv_work_t *work)
     if (j->status == 0 && fd < 0)
         j->status = fd;
     if (j->status == 0 && !p->in_tree) {
+        fault_point("file-synced");
         if (!j->replace)
             j->status = rename_new(r->file.path, j->path);
         else if (d->io->rename(r->file.path, j->path) != 0)
             j->status = data_error(errno);
+        if (j->status == 0)
+            fault_point("file-renamed");
         if (j->status == 0)
             j->status = data_directory_sync(j->path);
     }

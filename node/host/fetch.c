@@ -206,6 +206,8 @@ struct job *fetches_get(struct fetches *f, const struct fetch_params *p)
     if (same && same_wish(same, p)) {
         for (uint32_t i = 0; i < p->link.source_count; i++)
             fetch_source_add(same, &p->link.sources[i], XFER_SOURCE_LINK);
+        same->timeout = CORE_SECONDS((core_time)p->timeout_s);
+        same->progress_at = host_now(f->core);
         return same->job;
     }
     struct job *job = jobs_add(f->jobs, JOB_GET);
@@ -226,6 +228,7 @@ struct job *fetches_get(struct fetches *f, const struct fetch_params *p)
         return refuse(job, ERR_NO_MEMORY, err_text(ERR_NO_MEMORY));
     x->what.replace = p->replace;
     x->what.no_share = p->no_share;
+    x->timeout = CORE_SECONDS((core_time)p->timeout_s);
     snprintf(x->target, sizeof x->target, "%s", target);
     rc = select_take(&x->what, p->select, p->select_count);
     if (rc != 0) {

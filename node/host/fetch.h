@@ -19,8 +19,10 @@ struct fetch_params {
     size_t select_count;
     bool replace;                  /* overwrite a file that is there */
     bool no_share;                 /* do not share on when done */
+    uint32_t timeout_s;            /* nothing arrived for that long: the job ends with ERR_TIMEOUT, the part stays [s]; 0: it waits for ever */
 };
-/* A job that ends when the final name is there. A second get of the same link to the same path joins the running job. */
+/* A job that ends when the final name is there and, unless no_share, it is recorded as a share. A second get of the same link to the same path joins
+ * the running job, whose time-out from then on is the second one's. */
 struct job *fetches_get(struct fetches *f, const struct fetch_params *p);
 /* Lists a tree from its manifests alone, no data (job entries). depth 1 = one directory. */
 struct job *fetches_list(struct fetches *f, const struct link *link, const char *path, bool recursive);

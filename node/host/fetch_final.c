@@ -1,5 +1,6 @@
 /* The two ends of a tree on disk, in the pool: the staging directory is made, and at last gets its final name. Before that every entry is looked at
  * once more, executable bits and times are set, what does not belong there is removed, and the file system is synced as a batch. */
+#include "node/host/fault.h"
 #include "node/host/fetch_walk.h"
 #include <dirent.h>
 #include <errno.h>
@@ -90,23 +91,23 @@ static int prepare(struct fetch_prepare *p)
 {
     struct stat st;
     bool target_there = lstat(p->walk->target, &st) == 0;
+    /* The whole of it lies there: a crash came before the end of an earlier fetch was recorded, or it is simply the same. */
+    p->published = target_there && fetch_there_check(p->walk, &p->root, p->found, &p->task.stop) == 0;
+    if (p->published)
+        return 0;
     bool made = !target_there && mkdir(p->part, 0777) == 0;
     snprintf(p->where, sizeof p->where, "%s", target_there ? p->walk->target : p->part);
     if (!made && !target_there && errno != EEXIST)
         return fetch_disk_error(errno);
+    if (target_there)
+        return ERR_EXISTS;
     int part = open(p->part, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (part < 0)
-        return target_there || errno == ENOTDIR || errno == ELOOP ? ERR_EXISTS : fetch_disk_error(errno);
+        return errno == ENOTDIR || errno == ELOOP ? ERR_EXISTS : fetch_disk_error(errno);
     int rc = marker_check(part, p->id);
-    if (target_there) {
-        /* The name was given and the end of the fetch was not recorded: the power went just then. */
-        p->published = rc == 1 && faccessat(part, FETCH_TREE, F_OK, AT_SYMLINK_NOFOLLOW) != 0;
-        rc = p->published ? 0 : ERR_EXISTS;
-    } else {
-        rc = rc == 0 ? marker_make(part, p->id) : rc == 1 ? 0 : rc;
-        if (rc == 0 && mkdirat(part, FETCH_TREE, 0777) != 0 && errno != EEXIST)
-            rc = fetch_disk_error(errno);
-    }
+    rc = rc == 0 ? marker_make(part, p->id) : rc == 1 ? 0 : rc;
+    if (rc == 0 && mkdirat(part, FETCH_TREE, 0777) != 0 && errno != EEXIST)
+        rc = fetch_disk_error(errno);
     close(part);
     return rc;
 }
@@ -121,6 +122,7 @@ static void prepare_free(struct fetch_task *task)
     struct fetch_prepare *p = (struct fetch_prepare *)task;
     fetch_walk_release(p->walk);
     free(p->part);
+    free(p->found);
     free(p);
 }
 
@@ -133,9 +135,11 @@ struct fetch_prepare *fetch_prepare_new(struct fetch_walk *w, const struct conte
     w->refs++;
     p->part = strdup(w->root);
     content_id_format(p->id, id);
+    p->root = *id;
+    p->found = calloc(w->select_count + 1, sizeof *p->found);
     p->task.run = prepare_run;
     p->task.free = prepare_free;
-    if (!p->part) {
+    if (!p->part || !p->found) {
         prepare_free(&p->task);
         return NULL;
     }
@@ -274,7 +278,10 @@ static void final_run(struct fetch_task *task)
         close(root);
     if (rc == 0) {
         snprintf(f->where, sizeof f->where, "%s", w->target);
+        fault_point("tree-synced");
         rc = fetch_disk_publish(w->root, w->target, false);
+        if (rc == 0)
+            fault_point("tree-renamed");
     }
     task->status = rc;
 }

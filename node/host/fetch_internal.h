@@ -30,6 +30,7 @@
 
 struct fetch;
 struct fetch_tree;
+struct fetch_adopt;
 
 /* ---- fetch_task.c ---- */
 struct fetch_task {
@@ -115,12 +116,14 @@ struct fetch {
     struct fetch_unit *unit;                  /* of a file job */
     struct fetch_tree *tree;
     struct fetch_task *task;
+    struct fetch_adopt *adopt;                /* the name is there, the store is told; the record of the fetch goes last */
     struct fetch_source sources[FETCH_SOURCES_MAX];
     uint32_t source_count, lookup_op;
     core_time lookup_at;
     uint32_t bad_sources;                     /* banned for bad hashes while this job ran */
-    uint64_t progress_bytes;
+    uint64_t progress_bytes, progress_known;  /* known: bytes and files of manifests, which arrive too */
     core_time progress_at;
+    core_time timeout;                        /* 0: none */
     struct fetch *prev, *next;
 };
 struct fetches {
@@ -150,17 +153,25 @@ struct fetch *fetch_new(struct fetches *f, struct job *job, const struct link *l
 void fetch_free(struct fetch *x);             /* closes everything; the job is left as it is */
 void fetch_begin(struct fetch *x);
 void fetch_done(struct fetch *x, const char *message);
+void fetch_clean_staging(const struct fetch *x); /* what is left of <final>.part of a tree that has its name */
 void fetch_fail(struct fetch *x, int error, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* "<what> <path>: <why>; <what to do>" for an error of our disk. */
 void fetch_fail_disk(struct fetch *x, int error, const char *what, const char *path);
 void fetch_unit_gone(struct fetch *x);
 struct fetch_found;
-/* The tree has its final name. found: what the selected paths are; NULL: not known any more. */
-void fetch_tree_named(struct fetch *x, const struct fetch_found *found);
+/* The tree has its final name. found: what the selected paths are. The job ends with `message` once all is recorded as shares. */
+void fetch_tree_named(struct fetch *x, const struct fetch_found *found, const char *message);
 
 /* fetch_progress.c */
 void fetch_source_add(struct fetch *x, const struct node_addr *node, enum xfer_source how);
 void fetch_poll(struct fetch *x);             /* numbers and message of the job; looks for sources when it is time */
+
+/* ---- fetch_adopt.c: from the final name to a share. The store row of the fetch stays until that is committed, so that a crash in between finds it
+ * again at the next start, which looks at what lies there and goes on here. ---- */
+struct fetch_adopt *fetch_adopt_new(struct fetch *x, const char *message); /* NULL: the job has ended, out of memory */
+void fetch_adopt_path(struct fetch_adopt *a, const char *path, const struct content_id *id);
+void fetch_adopt_ready(struct fetch_adopt *a); /* no more paths; the job may end inside this call */
+void fetch_adopt_drop(struct fetch *x);        /* the job goes, the recording goes on */
 
 /* ---- fetch_tree.c ---- */
 void fetch_tree_start(struct fetch *x);

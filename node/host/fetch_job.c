@@ -18,7 +18,7 @@
 static void cancel(struct job *job)
 {
     struct fetch *x = job->owner;
-    if (!x || x->ended)
+    if (!x || x->ended || x->adopt) /* it is here: nothing to stop any more */
         return;
     if (x->list_only)
         fetch_fail(x, ERR_CANCELLED, "cancelled");
@@ -51,6 +51,7 @@ void fetch_free(struct fetch *x)
     struct fetch_unit *u, *next;
     DL_DELETE(f->list, x);
     fetch_task_drop(&x->task);
+    fetch_adopt_drop(x);
     fetch_tree_free(x->tree);
     x->tree = NULL;
     DL_FOREACH(f->units, u)
@@ -164,14 +165,32 @@ static void file_task_start(struct fetch *x, void (*run)(struct fetch_task *), v
     fetch_task_start(x->f, &t->task, x);
 }
 
+/* A crash after the final name leaves the map of a part that is no more. */
+static void map_forget(const struct fetch *x)
+{
+    char path[FETCH_PATH_MAX + 16];
+    struct stat st;
+    snprintf(path, sizeof path, "%s" FETCH_PART, x->target);
+    if (lstat(path, &st) == 0)
+        return;
+    snprintf(path, sizeof path, "%s" FETCH_PART ".map", x->target);
+    unlink(path);
+}
+
 /* The name is there and the content is right: shared on, unless the user does not want that. */
 static void file_named(struct fetch *x, const char *message)
 {
-    int rc = x->what.no_share ? 0 : shares_adopt(x->f->shares, x->target, &x->what.link.id, true);
+    map_forget(x);
     x->job->files_total = 1;
-    if (rc != 0)
-        log_warning("fetch", "%s is here, but cannot be shared on: %s", x->target, err_text(rc));
-    fetch_done(x, rc != 0 ? "here, but not shared on: see the log" : message);
+    if (x->what.no_share) {
+        fetch_done(x, message);
+        return;
+    }
+    struct fetch_adopt *a = fetch_adopt_new(x, message);
+    if (!a)
+        return;
+    fetch_adopt_path(a, x->target, &x->what.link.id);
+    fetch_adopt_ready(a);
 }
 
 static bool target_exists(const struct fetch *x)
@@ -294,7 +313,7 @@ static void file_begin(struct fetch *x)
 
 /* ---- A tree ---- */
 
-static void clean_staging(const struct fetch *x)
+void fetch_clean_staging(const struct fetch *x)
 {
     char path[FETCH_PATH_MAX + 32];
     snprintf(path, sizeof path, "%s" FETCH_PART "/" FETCH_MARKER, x->target);
@@ -303,28 +322,24 @@ static void clean_staging(const struct fetch *x)
     rmdir(path);
 }
 
-static int tree_adopt(struct fetch *x, const struct fetch_found *found)
+void fetch_tree_named(struct fetch *x, const struct fetch_found *found, const char *message)
 {
-    int rc = 0;
-    if (x->what.select_count == 0)
-        return shares_adopt(x->f->shares, x->target, &x->what.link.id, true);
-    for (size_t i = 0; found && i < x->what.select_count; i++) {
-        char path[FETCH_PATH_MAX];
-        if (!found[i].found || fetch_path_join(path, sizeof path, x->target, x->what.select[i]) != 0)
-            continue;
-        int one = shares_adopt(x->f->shares, path, &found[i].id, true);
-        rc = rc ? rc : one;
+    if (x->what.no_share) {
+        fetch_done(x, message);
+        fetch_clean_staging(x);
+        return;
     }
-    return rc;
-}
-
-void fetch_tree_named(struct fetch *x, const struct fetch_found *found)
-{
-    int rc = x->what.no_share ? 0 : tree_adopt(x, found);
-    if (rc != 0)
-        log_warning("fetch", "%s is here, but cannot be shared on: %s", x->target, err_text(rc));
-    fetch_done(x, rc != 0 ? "here, but not shared on: see the log" : "");
-    clean_staging(x); /* after the record is gone: until then it proves that the name is ours */
+    struct fetch_adopt *a = fetch_adopt_new(x, message);
+    if (!a)
+        return;
+    if (x->what.select_count == 0)
+        fetch_adopt_path(a, x->target, &x->what.link.id);
+    for (size_t i = 0; i < x->what.select_count; i++) {
+        char path[FETCH_PATH_MAX];
+        if (found[i].found && fetch_path_join(path, sizeof path, x->target, x->what.select[i]) == 0)
+            fetch_adopt_path(a, path, &found[i].id);
+    }
+    fetch_adopt_ready(a);
 }
 
 static void tree_begin(struct fetch *x)
@@ -335,7 +350,7 @@ static void tree_begin(struct fetch *x)
         x->job->bytes_total = share.bytes;
         x->job->files_total = share.files;
         fetch_done(x, "already there");
-        clean_staging(x);
+        fetch_clean_staging(x);
         return;
     }
     x->lookup_at = 0;

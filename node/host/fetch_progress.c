@@ -1,5 +1,6 @@
 /* What a running job shows: numbers, and a sentence that says what is going on; and the search for more sources of a tree. */
 #include "node/host/fetch_internal.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <utlist.h>
@@ -117,6 +118,10 @@ static void say(struct fetch *x, const struct overview *o)
 static void notice_progress(struct fetch *x)
 {
     struct fetch_unit *u;
+    uint64_t known = x->job->bytes_total + x->job->files_total + x->job->files_done;
+    if (known != x->progress_known)
+        x->progress_at = fetch_now(x);
+    x->progress_known = known;
     if (x->job->bytes_done <= x->progress_bytes)
         return;
     x->progress_bytes = x->job->bytes_done;
@@ -129,12 +134,53 @@ static void notice_progress(struct fetch *x)
     }
 }
 
+/* "192.0.2.7:4242 and 2 more of the link, 3 that the network named" */
+static void say_asked(const struct fetch *x, const struct overview *o, char *out, size_t cap)
+{
+    char first[NET_ADDR_TEXT_MAX] = "", more[32] = "";
+    uint32_t of_link = 0;
+    for (uint32_t i = 0; i < x->source_count; i++)
+        if (x->sources[i].how == XFER_SOURCE_LINK && of_link++ == 0)
+            net_addr_format(first, &x->sources[i].node.addr);
+    uint32_t others = o->candidates > of_link ? o->candidates - of_link : 0;
+    if (of_link > 1)
+        snprintf(more, sizeof more, " and %u more", of_link - 1);
+    if (of_link == 0 && others == 0)
+        snprintf(out, cap, "the network, which knows nobody who has it; the link names no address");
+    else if (of_link == 0)
+        snprintf(out, cap, "%u node%s that the network named", others, others == 1 ? "" : "s");
+    else if (others == 0)
+        snprintf(out, cap, "%s%s of the link, and the network, which knows nobody else", first, more);
+    else
+        snprintf(out, cap, "%s%s of the link, and %u that the network named", first, more, others);
+}
+
+/* Our own disk and our own work are no silence of others. */
+static void give_up_when_silent(struct fetch *x, const struct overview *o)
+{
+    char asked[160], part[64] = "";
+    core_time now = fetch_now(x);
+    int trouble = x->tree ? fetch_tree_trouble(x->tree) : 0;
+    if (o->trouble || trouble || o->local || o->finishing || x->task)
+        x->progress_at = now;
+    if (x->ended || x->timeout == 0 || now - x->progress_at <= x->timeout)
+        return;
+    say_asked(x, o, asked, sizeof asked);
+    if (x->progress_bytes > 0)
+        snprintf(part, sizeof part, " What has arrived is kept: the same command goes on from there.");
+    fetch_fail(x, ERR_TIMEOUT, "nothing arrived for %" PRIu64 " s. Asked: %s.%s", (uint64_t)(x->timeout / CORE_SECONDS(1)), asked, part);
+}
+
 void fetch_poll(struct fetch *x)
 {
     struct overview o = {0};
     struct fetch_unit *u;
     if (!x->active)
         return;
+    if (x->adopt) {
+        snprintf(x->job->message, sizeof x->job->message, "complete; recording it");
+        return;
+    }
     DL_FOREACH(x->f->units, u)
         if (u->fetch == x)
             look_at(&o, u);
@@ -153,4 +199,6 @@ void fetch_poll(struct fetch *x)
     if (x->bad_sources > 0 && o.running > 0 && o.sessions == 0 && fetch_now(x) - x->progress_at > LIES_AFTER)
         fetch_fail(x, ERR_BAD_HASH, "the link does not match any content at its sources: %u of them sent data with another hash, and nobody else has it. "
                    "Ask for the link again", x->bad_sources);
+    else
+        give_up_when_silent(x, &o);
 }

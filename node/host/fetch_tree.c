@@ -520,7 +520,7 @@ static void final_done(struct fetch_task *task)
     struct fetch_final *f = (struct fetch_final *)task;
     x->task = NULL;
     if (task->status == 0) {
-        fetch_tree_named(x, t->found);
+        fetch_tree_named(x, t->found, "");
     } else if (task->status == ERR_NO_SPACE) {
         t->trouble = ERR_NO_SPACE;
         t->phase = TREE_CLOSING;
@@ -668,7 +668,8 @@ static void prepare_done(struct fetch_task *task)
     } else if (task->status != 0) {
         prepare_failed(x, p);
     } else if (p->published) {
-        fetch_tree_named(x, NULL);
+        t->phase = TREE_FINAL;
+        fetch_tree_named(x, p->found, "already there");
     } else {
         t->trouble = 0;
         root_start(t);

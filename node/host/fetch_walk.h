@@ -74,8 +74,13 @@ struct fetch_prepare {
     struct fetch_walk *walk;
     char *part;                 /* <final>.part */
     char id[CONTENT_ID_TEXT_SIZE + 1];
-    bool published;             /* an earlier run had given the final name already */
+    struct content_id root;
+    bool published;             /* the final name is there, with all that is wanted below it */
+    struct fetch_found *found;  /* then: one per selected path */
     char where[FETCH_PATH_MAX];
 };
+/* fetch_there.c, in the pool: does the target hold all of this tree (or of the selected paths), byte by byte? By the manifests in the store alone:
+ * 0 and found[] filled; ERR_NOT_FOUND when a manifest or a path of the selection is not here; ERR_BAD_HASH, ERR_CANCELLED, or the disk's error. */
+int fetch_there_check(const struct fetch_walk *w, const struct content_id *root, struct fetch_found *found, const atomic_bool *stop);
 struct fetch_prepare *fetch_prepare_new(struct fetch_walk *w, const struct content_id *id);
 #endif

@@ -24,8 +24,11 @@ uint32_t shares_ref(struct shares *s, const struct content_id *id, bool pack); /
 void shares_swarm_set(struct shares *s, const struct content_id *id, bool pack, uint32_t swarm, uint32_t ref); /* swarm 0 removes */
 /* Notices: XFER_NOTICE_IDLE closes what was opened on demand; NODE_NOTICE_STORED goes to its job. True when it was ours. */
 bool shares_notice(struct shares *s, const struct effect *x);
-/* Fresh stamps of a fetched file or tree enter the store as shares (fetch.c, when done). */
-int shares_adopt(struct shares *s, const char *path, const struct content_id *id, bool announce);
+/* Fresh stamps of a fetched file or tree enter the store as shares (fetch.c, when done). 0: `done` is called once, on the loop thread and never
+ * inside this call, when that is committed (or has failed: status); also while stopping. Otherwise it is never called: ERR_RANGE for a path that
+ * is not absolute, too long, or when the node stops; ERR_NO_MEMORY. */
+int shares_adopt(struct shares *s, const char *path, const struct content_id *id, bool announce, void (*done)(void *context, int status),
+                 void *context);
 /* The addresses this node listens on, for links; an unspecified one (0.0.0.0, [::]) gives its port to the address others see us under. Copied. */
 void shares_set_addresses(struct shares *s, const struct net_addr *addresses, uint32_t count);
 /* The link of a content with this node's addresses as sources. */

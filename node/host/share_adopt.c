@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
+#include "node/host/fault.h"
 #include "node/host/share_internal.h"
 
 struct adopt_dir {
@@ -29,6 +30,8 @@ struct adopt {
     int status;
     struct share_key *keys;
     uint32_t key_count, key_cap;
+    void (*done)(void *context, int status);
+    void *context;
 };
 
 static int put(struct adopt *a, struct store_content *c)
@@ -171,6 +174,7 @@ static void on_adopt(uv_work_t *work)
     if (a->status == 0) {
         a->began = true;
         a->status = adopt_all(a);
+        fault_point("adopting");
         if (a->status == 0)
             a->status = store_commit(a->store);
         else if (a->began)
@@ -178,6 +182,7 @@ static void on_adopt(uv_work_t *work)
     }
     store_close(a->store);
     a->store = NULL;
+    fault_point("adopted");
 }
 
 static void on_adopted(uv_work_t *work, int status)
@@ -192,13 +197,15 @@ static void on_adopted(uv_work_t *work, int status)
         shares_key_queue(s, a->keys[i].key, false);
     for (uint32_t i = 0; i < a->dir_count; i++)
         free(a->dirs[i].path);
+    a->done(a->context, a->status);
     free(a->dirs);
     free(a->keys);
     free(a);
     shares_settled(s);
 }
 
-int shares_adopt(struct shares *s, const char *path, const struct content_id *id, bool announce)
+int shares_adopt(struct shares *s, const char *path, const struct content_id *id, bool announce,
+                 void (*done)(void *context, int status), void *context)
 {
     if (s->stopping || strlen(path) >= PATH_MAX || path[0] != '/')
         return ERR_RANGE;
@@ -208,6 +215,8 @@ int shares_adopt(struct shares *s, const char *path, const struct content_id *id
     a->s = s;
     a->id = *id;
     a->announce = announce;
+    a->done = done;
+    a->context = context;
     snprintf(a->path, sizeof a->path, "%s", path);
     a->work.data = a;
     s->in_flight++;

@@ -134,11 +134,30 @@ static void what_is_not_known_yet_is_said_in_words(void **state)
     assert_string_equal(line, "film: looking for sources");
 }
 
+static void times_have_one_unit(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        uint32_t seconds;
+    } good[] = {{"0", 0}, {"0s", 0}, {"1s", 1}, {"30s", 30}, {"010m", 600}, {"2h", 7200}, {"1d", 86400}, {"36525d", 3155760000u}};
+    static const char *const bad[] = {"",   "10", "s", "-1s", "+1s", "1.5h", "10 m", "10M", "10ms", "1h30m",
+                                      "1w", "36526d", "99999999999s", "4294967296d", "10m\n", " 10m"};
+    uint32_t seconds;
+    for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {
+        assert_true(duration_parse(good[i].text, &seconds));
+        assert_int_equal(seconds, good[i].seconds);
+    }
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(duration_parse(bad[i], &seconds));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bytes_have_two_figures),
         cmocka_unit_test(counts_and_times_are_short),
+        cmocka_unit_test(times_have_one_unit),
         cmocka_unit_test(names_are_cut_and_defused),
         cmocka_unit_test(the_line_fits_every_width),
         cmocka_unit_test(a_wide_line_says_everything),

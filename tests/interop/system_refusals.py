@@ -3,7 +3,7 @@ import random
 import socket
 import subprocess
 
-from shoal import Nodes, make_file
+from shoal import Nodes, make_file, wait_for, without_sources
 from suite import Options, test
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
@@ -154,3 +154,36 @@ def outputs():
         folder.mkdir()
         two.get(link, folder)
         assert subprocess.run(["cmp", str(world.path("f")), str(folder / "f")]).returncode == 0
+
+
+@test()
+def get_gives_up():
+    """get --timeout: silence ends it with exit status 8, who was asked and the part kept; a wrong time is refused"""
+    with Nodes() as world:
+        seed = world.node("seed", config="[transfer]\nupload = 8MB/s\n").up()
+        port = seed.port()
+        leech = world.node("leech").join(seed.invite()).up()
+        source = make_file(world.path("source"), 40 << 20)
+        link, target = seed.link(source), world.path("got")
+        for wrong in ("10", "1h30m", "soon", "-1s"):
+            refused(leech.run("get", link, "-o", target, "--timeout", wrong, check=False), "time", "10m")
+        # Served at 8 MB/s, then the seed dies in the middle: what follows is silence.
+        command = leech.popen("get", link, "-o", target, "--timeout", "4s")
+        wait_for(lambda: any(job["bytes_done"] > 8 << 20 for job in leech.api("/api/jobs")["jobs"]), "eight of forty MiB")
+        seed.kill()
+        text, _ = command.communicate(timeout=60)
+        assert command.returncode == 8, (command.returncode, text)
+        assert "nothing arrived for 4 s" in text and f"127.0.0.1:{port}" in text and "is kept" in text, text
+        assert not target.exists() and world.path("got.part").exists(), sorted(p.name for p in world.base.iterdir())
+        # The same command goes on from there.
+        seed.up(listen=f"127.0.0.1:{port}")
+        leech.get(link, target, "--timeout", "60s")
+        assert target.read_bytes() == source.read_bytes()
+        assert seed.status()["transfer"]["bytes_up"] < 36 << 20, "it began anew"
+        # A link nobody has, with no address in it, and of a folder.
+        tree = world.path("tree")
+        make_file(tree / "one", 1000)
+        link = without_sources(seed.link(tree))
+        seed.stop()
+        vain = leech.get(link, world.path("vain"), "--timeout", "2s", check=False)
+        assert vain.code == 8 and "knows nobody who has it" in vain.err, vain
