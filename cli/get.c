@@ -11,7 +11,7 @@
 #include "gateways/http/api_host.h"
 
 #define TIMEOUT_S 600u /* --timeout's default: a command in a script must end by itself */
-#define TRIES 3 /* the node that worked for us may be one of another command and end with it */
+#define TRIES     3    /* the node that worked for us may be one of another command and end with it */
 
 /* A link on the command line, checked here so that the user hears at once where it is wrong. 0 or an exit
  * code. */

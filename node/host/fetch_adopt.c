@@ -6,9 +6,10 @@
 #include "node/host/log.h"
 
 struct fetch_adopt {
-    struct fetch *fetch; /* NULL: the node stops; the row of the fetch stays, and the next start comes here again */
-    uint32_t pending;    /* paths the store is being told, and one for who adds them */
-    int status;          /* the first error */
+    struct fetch
+        *fetch; /* NULL: the node stops; the row of the fetch stays, and the next start comes here again */
+    uint32_t pending; /* paths the store is being told, and one for who adds them */
+    int status;       /* the first error */
     char message[64];
 };
 
@@ -17,7 +18,8 @@ struct fetch_adopt *fetch_adopt_new(struct fetch *x, const char *message)
     core_assert(x->adopt == NULL);
     struct fetch_adopt *a = calloc(1, sizeof *a);
     if (!a) {
-        fetch_fail(x, ERR_NO_MEMORY, "%.200s is here, but out of memory while recording it; get it again", x->target);
+        fetch_fail(x, ERR_NO_MEMORY, "%.200s is here, but out of memory while recording it; get it again",
+                   x->target);
         return NULL;
     }
     a->fetch = x;

@@ -1,5 +1,6 @@
-/* Does the target hold the tree already? A crash between the final name and the store's record leaves such a tree, and so does a second get after
- * an unshare. Every byte is read and compared: names, times and sizes alone prove nothing about what lies there. */
+/* Does the target hold the tree already? A crash between the final name and the store's record leaves such a
+ * tree, and so does a second get after an unshare. Every byte is read and compared: names, times and sizes
+ * alone prove nothing about what lies there. */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,7 +17,8 @@ struct there {
     uint8_t *buffer; /* of a leaf */
 };
 
-static int directory_check(struct there *t, const struct content_id *id, int dir, const char *path, bool whole, unsigned depth);
+static int directory_check(struct there *t, const struct content_id *id, int dir, const char *path,
+                           bool whole, unsigned depth);
 
 static int file_check(struct there *t, const struct content_id *id, int dir, const char *name)
 {
@@ -30,7 +32,8 @@ static int file_check(struct there *t, const struct content_id *id, int dir, con
     return rc;
 }
 
-static int entry_check(struct there *t, const struct manifest_entry *e, int dir, const char *above, bool whole, unsigned depth)
+static int entry_check(struct there *t, const struct manifest_entry *e, int dir, const char *above,
+                       bool whole, unsigned depth)
 {
     char name[CONTENT_NAME_MAX + 1], path[FETCH_PATH_MAX];
     const struct fetch_walk *w = t->walk;
@@ -58,7 +61,8 @@ static int entry_check(struct there *t, const struct manifest_entry *e, int dir,
     return rc;
 }
 
-static int directory_check(struct there *t, const struct content_id *id, int dir, const char *path, bool whole, unsigned depth)
+static int directory_check(struct there *t, const struct content_id *id, int dir, const char *path,
+                           bool whole, unsigned depth)
 {
     char object[FETCH_PATH_MAX];
     struct manifest_reader r;
@@ -77,7 +81,8 @@ static int directory_check(struct there *t, const struct content_id *id, int dir
     return rc;
 }
 
-int fetch_there_check(const struct fetch_walk *w, const struct content_id *root, struct fetch_found *found, const atomic_bool *stop)
+int fetch_there_check(const struct fetch_walk *w, const struct content_id *root, struct fetch_found *found,
+                      const atomic_bool *stop)
 {
     struct there t = {.walk = w, .found = found, .stop = stop, .buffer = malloc(TREE_LEAF_SIZE)};
     int dir = open(w->target, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
