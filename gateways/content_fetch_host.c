@@ -19,7 +19,7 @@ bool content_cache_path(struct content *c, const struct content_id *id, char *ou
 {
     char text[CONTENT_ID_TEXT_SIZE + 1];
     content_id_format(text, id);
-    return (size_t)snprintf(out, cap, "%s/cache/%s", c->app->home.path, text) < cap;
+    return (size_t)snprintf(out, cap, "%.4000s/cache/%s", c->app->home.path, text) < cap;
 }
 
 /* ---- The cache ---- */

@@ -105,6 +105,8 @@ void content_free(struct content *c)
 {
     if (!c)
         return;
+    for (uint32_t i = 0; i < KNOWN_PATHS; i++)
+        free(c->known[i].path);
     while (c->cached) {
         struct cached *first = c->cached;
         DL_DELETE(c->cached, first);
@@ -369,8 +371,31 @@ static bool give(struct content_call *call, const struct found *f)
     return true;
 }
 
+static struct known *known_place(struct content *c, const char *path)
+{
+    uint32_t hash = 2166136261u; /* FNV-1a */
+    for (const char *p = path; *p; p++)
+        hash = (hash ^ (uint8_t)*p) * 16777619u;
+    return &c->known[hash % KNOWN_PATHS];
+}
+
+static void known_keep(struct content *c, const char *path, const struct found *f)
+{
+    struct known *k = known_place(c, path);
+    if (!f->local[0])
+        return;
+    free(k->path);
+    k->path = strdup(path);
+    k->found = *f;
+    k->found.info.name = k->found.name;
+    k->until = host_now(&c->app->core) + KNOWN_FOR;
+}
+
 static bool resolve_step(struct content_call *call)
 {
+    struct known *k = known_place(call->c, call->path);
+    if (k->path && strcmp(k->path, call->path) == 0 && host_now(&call->c->app->core) < k->until)
+        return give(call, &k->found);
     struct found *f = calloc(1, sizeof *f);
     struct job *job;
     if (!f) {
@@ -400,10 +425,12 @@ static bool resolve_step(struct content_call *call)
             find_local(call->c, f);
         f->info.name = f->name;
     }
-    if (rc != 0)
+    if (rc != 0) {
         call_fail(call, rc);
-    else
+    } else {
+        known_keep(call->c, call->path, f);
         give(call, f);
+    }
     free(f);
     return true;
 }

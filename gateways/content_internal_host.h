@@ -66,8 +66,19 @@ struct content_file {
     struct link hints;
 };
 
+struct known { /* where a path led a moment ago: saves the store's and the manifests' reading for what is
+                  asked again and again */
+    char *path;
+    struct found found;
+    core_time until;
+};
+#define KNOWN_PATHS 32u
+#define KNOWN_FOR                                                                                            \
+    CORE_SECONDS(1) /* also how long something taken back may still be opened; a changed file never is */
+
 struct content {
     struct app *app;
+    struct known known[KNOWN_PATHS];
     uv_prepare_t prepare;
     uv_timer_t timer;
     uint8_t handles;

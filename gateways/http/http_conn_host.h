@@ -6,11 +6,12 @@
 #include "gateways/http/http_write.h"
 
 enum conn_state {
-    CONN_HEAD,   /* a head arrives, or nothing yet */
-    CONN_BODY,   /* its body arrives */
-    CONN_BUSY,   /* the request is complete, its answer is not */
-    CONN_LINGER, /* the last answer went out; what still comes is thrown away, so that no reset overtakes the
-                    answer (RFC 9112, 9.6) */
+    CONN_HEAD,    /* a head arrives, or nothing yet */
+    CONN_BODY,    /* its body arrives */
+    CONN_REFUSED, /* malformed or too late: the answer goes out, nothing more is read as a request */
+    CONN_BUSY,    /* the request is complete, its answer is not */
+    CONN_LINGER,  /* the last answer went out; what still comes is thrown away, so that no reset overtakes the
+                     answer (RFC 9112, 9.6) */
     CONN_CLOSING
 };
 

@@ -74,7 +74,7 @@ void http_reply_begin(struct http_exchange *x, unsigned status, const char *type
 {
     struct conn *c = (struct conn *)x;
     core_assert(!c->replying);
-    core_assert(c->state == CONN_BUSY || c->state == CONN_BODY);
+    core_assert(c->state == CONN_BUSY || c->state == CONN_BODY || c->state == CONN_REFUSED);
     c->replying = true;
     c->head_sent = c->ended = false;
     if (!head_make(c, status, type, extra, length))
@@ -229,7 +229,7 @@ void http_conn_refuse(struct conn *c, unsigned status, const char *message)
     char *body = config->error_body ? config->error_body(status, message) : strdup(message);
     c->keep_alive = false;
     c->asked = false;
-    c->state = CONN_BODY;
+    c->state = CONN_REFUSED;
     uv_read_stop(&c->h.stream);
     reply_whole(c, status, config->error_body ? config->error_type : "text/plain; charset=utf-8", NULL, body,
                 body ? strlen(body) : 0);

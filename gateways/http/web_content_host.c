@@ -7,10 +7,11 @@
 #include "gateways/http/web_internal_host.h"
 #include "node/base/assert.h"
 
-#define BUFFER_SIZE (256u * 1024u)
-#define READ_AHEAD  (4u << 20) /* asked of the swarm behind what is being read [bytes] */
-#define PART_HEAD   320
-#define BOUNDARY    "shoal-d41f0c8b5e7a92"
+#define BUFFER_SIZE   (256u * 1024u)
+#define READ_AHEAD    (4u << 20) /* asked of the swarm behind what is being read [bytes] */
+#define TIMEOUT_MAX_S 3600
+#define PART_HEAD     320
+#define BOUNDARY      "shoal-d41f0c8b5e7a92"
 
 enum step { STEP_OPEN, STEP_INDEX, STEP_LIST, STEP_READ, STEP_SEND };
 
@@ -19,6 +20,7 @@ struct serving {
     struct http_exchange *x;
     bool own; /* on the content's own origin: no sandbox */
     enum step step;
+    uint32_t timeout_ms; /* for content of other nodes */
     char path[CONTENT_PATH_MAX];
     struct link hints;
     bool has_hints;
@@ -69,7 +71,7 @@ static void answer(struct serving *v, unsigned status, const char *extra, const 
 
 static core_time deadline(const struct serving *v)
 {
-    return host_now(&v->g->app->core) + CORE_MS(v->g->content_timeout_ms);
+    return host_now(&v->g->app->core) + CORE_MS(v->timeout_ms);
 }
 
 /* ---- Errors ---- */
@@ -107,12 +109,12 @@ static void fail(struct serving *v, int error)
                      "Nobody who has this content could be reached in %u s. %u sources were found, %u "
                      "connections are open; %llu of %llu bytes are "
                      "here. %.300s",
-                     v->g->content_timeout_ms / 1000, p.providers_found, p.sessions,
-                     (unsigned long long)p.bytes_have, (unsigned long long)p.bytes_total, p.message);
+                     v->timeout_ms / 1000, p.providers_found, p.sessions, (unsigned long long)p.bytes_have,
+                     (unsigned long long)p.bytes_total, p.message);
         else
             snprintf(message, sizeof message,
                      "Nobody who has this content could be reached in %u s: the whole network was asked.",
-                     v->g->content_timeout_ms / 1000);
+                     v->timeout_ms / 1000);
         answer(v, 504, "Retry-After: 30\r\n", message);
         return;
     case ERR_NO_SPACE:
@@ -600,6 +602,11 @@ static void serve(struct gateways *g, struct http_exchange *x, const char *path,
     size_t n = strlen(v->path);
     if (n > 1 && v->path[n - 1] == '/')
         v->path[n - 1] = 0;
+    v->timeout_ms = g->content_timeout_ms;
+    char seconds[8];
+    if (http_query_get(http_text(x->bytes, x->head->query), "timeout", seconds, sizeof seconds) == 1 &&
+        atoi(seconds) > 0 && atoi(seconds) <= TIMEOUT_MAX_S)
+        v->timeout_ms = (uint32_t)atoi(seconds) * 1000;
     x->owner = v;
     x->gone = on_gone;
     if (!content_path_ok(v->path)) {

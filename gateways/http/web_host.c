@@ -232,7 +232,7 @@ static void to_page(struct gateways *g, struct http_exchange *x, const struct we
     if (x->head->method != HTTP_GET && x->head->method != HTTP_HEAD) {
         web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is a page: it can only be read");
     } else if (o->host == WEB_HOST_LOCAL && o->navigation) {
-        snprintf(extra, sizeof extra, "Location: http://127.0.0.1:%u%s\r\n", g->web->address.port, path);
+        snprintf(extra, sizeof extra, "Location: http://127.0.0.1:%u%.100s\r\n", g->web->address.port, path);
         http_reply(x, 307, NULL, extra, NULL, 0);
     } else {
         web_page(g, x, page);
@@ -410,6 +410,13 @@ void web_stop(struct gateways *g)
     g->web->server = g->web->echo = NULL;
 }
 
+/* Port 0 asks for a free one and is no address yet. */
+static bool is_loopback(struct net_addr a)
+{
+    a.port = 1;
+    return net_addr_scope(&a) == NET_SCOPE_LOOPBACK;
+}
+
 static int web_listen(struct gateways *g, char *message)
 {
     const char *wanted = g->app->config.http;
@@ -432,7 +439,7 @@ static int web_listen(struct gateways *g, char *message)
                  "http address \"%s\" is not ADDRESS:PORT, like 127.0.0.1:8733, or off", wanted);
         return ERR_MALFORMED;
     }
-    if (net_addr_scope(&w->address) != NET_SCOPE_LOOPBACK) {
+    if (!is_loopback(w->address)) {
         snprintf(message, APP_MESSAGE_MAX,
                  "http on %s would be open to other computers, which takes accounts, and this version has none yet: use "
                  "127.0.0.1:PORT, or off",
@@ -469,7 +476,7 @@ static int echo_listen(struct gateways *g, char *message)
         .unix_ms = host_unix_ms,
         .owner = g,
     };
-    if (net_addr_parse(&address, wanted) != 0 || net_addr_scope(&address) != NET_SCOPE_LOOPBACK) {
+    if (net_addr_parse(&address, wanted) != 0 || !is_loopback(address)) {
         snprintf(message, APP_MESSAGE_MAX,
                  "[http] echo = %s is not ADDRESS:PORT of this computer, like 127.0.0.1:8700", wanted);
         return ERR_MALFORMED;
