@@ -1,6 +1,8 @@
 # The simulator: one library per room (simnet/README.md); it stands on the cores, never on the host or libuv.
 room(simnet_engine   simnet/engine   shoal_base)
 room(simnet_scenario simnet/scenario simnet_engine shoal_node PkgConfig::INIH)
+include(cmake/scenarios.cmake)
+target_sources(simnet_scenario PRIVATE ${scenarios_source})
 room(simnet_report   simnet/report   simnet_scenario PkgConfig::JANSSON)
 room(simnet_world    simnet/world    simnet_report shoal_node)
 room(simnet_flow     simnet/flow     simnet_world)
@@ -11,6 +13,7 @@ foreach(library simnet_engine simnet_scenario simnet_report simnet_world simnet_
 endforeach()
 if(EXISTS ${CMAKE_SOURCE_DIR}/simnet/main.c)
   add_executable(simnet simnet/main.c)
-  target_compile_definitions(simnet PRIVATE SIMNET_SCENARIOS="${CMAKE_SOURCE_DIR}/simnet/scenarios")
   target_link_libraries(simnet PRIVATE simnet_cli)
+  install(TARGETS simnet)
+  install(FILES docs/man/simnet.1 TYPE MAN OPTIONAL)
 endif()

@@ -1,0 +1,16 @@
+# simnet/scenarios/*.ini, embedded in the binary by the assembler: the table sim_scenarios of simnet/scenario/keys.h, by name.
+file(GLOB scenario_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/simnet/scenarios/*.ini)
+set(scenarios_source ${CMAKE_BINARY_DIR}/simnet_scenarios.c)
+set(scenarios_text "#include \"simnet/scenario/keys.h\"\n")
+set(scenarios_table "")
+set(number 0)
+foreach(file ${scenario_files})
+  get_filename_component(name ${file} NAME_WE)
+  string(APPEND scenarios_text "__asm__(\".pushsection .rodata\\nscenario_${number}: .incbin \\\"${file}\\\"\\n.byte 0\\n.popsection\\n\");\n"
+    "extern const char scenario_${number}[];\n")
+  string(APPEND scenarios_table "    {\"${name}\", scenario_${number}},\n")
+  math(EXPR number "${number} + 1")
+endforeach()
+string(APPEND scenarios_text "const struct sim_scenario sim_scenarios[] = {\n${scenarios_table}    {0, 0}};\n")
+file(CONFIGURE OUTPUT ${scenarios_source} CONTENT "${scenarios_text}" @ONLY)
+set_source_files_properties(${scenarios_source} PROPERTIES OBJECT_DEPENDS "${scenario_files}")
