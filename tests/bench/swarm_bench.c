@@ -1,16 +1,21 @@
 /* How close a swarm of shipped nodes comes to the bounds in flow mode:
- *     swarm_bench PEERS MIB UPLINK_BYTES_PER_SECOND [MIXED_PPM [SEED]] */
+ *     swarm_bench PEERS MIB UPLINK_BYTES_PER_SECOND [MIXED_PPM [SEED [LOAD]]]
+ * LOAD: all (they begin together and stay), flash (the seed leaves when it could have sent 1.5 copies, peers
+ * leave when done, one is crippled), riders (a quarter uploads nothing). */
 #include "simnet/flow/flow.h"
 #include "simnet/world/run.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int main(int argc, char **argv)
 {
     struct sim_config c;
     struct sim_result r;
     if (argc < 4) {
-        fprintf(stderr, "usage: swarm_bench PEERS MIB UPLINK_BYTES_PER_SECOND [MIXED_PPM [SEED]]\n");
+        fprintf(
+            stderr,
+            "usage: swarm_bench PEERS MIB UPLINK_BYTES_PER_SECOND [MIXED_PPM [SEED [all|flash|riders]]]\n");
         return 2;
     }
     sim_config_default(&c);
@@ -28,6 +33,14 @@ int main(int argc, char **argv)
     c.net.mixed = argc > 4 ? (uint32_t)strtoul(argv[4], NULL, 10) : 0;
     c.scenario.seed = argc > 5 ? strtoull(argv[5], NULL, 10) : 1;
     c.swarm.start = c.scenario.warm;
+    const char *load = argc > 6 ? argv[6] : "all";
+    if (strcmp(load, "flash") == 0) {
+        c.swarm.seed_leaves = c.swarm.bytes * 3 / 2 * CORE_SECONDS(1) / c.net.up;
+        c.swarm.leave_when_done = true;
+        c.swarm.crippled = 1;
+    } else if (strcmp(load, "riders") == 0) {
+        c.swarm.free_riders = SIM_PPM / 4;
+    }
     struct sim_metrics *m = sim_metrics_new();
     if (!m || sim_run(&c, m, &sim_flow_streams, NULL, NULL, &r) != 0) {
         fprintf(stderr, "swarm_bench: out of memory\n");
