@@ -425,6 +425,19 @@ void swarm_sources_changed(struct xfer *x, struct swarm *w)
     swarm_arm(x, w);
 }
 
+/* Sessions alone are no sources: peers who met before anybody had a thing would wait for each other for ever. */
+static bool has_sources(const struct swarm *w)
+{
+    if (w->channel_count < NEED_SOURCES)
+        return false;
+    list_each(node, &w->channels)
+    {
+        if (list_object(node, struct channel, in_swarm)->useful > 0)
+            return true;
+    }
+    return false;
+}
+
 static void need_peers(struct xfer *x, struct swarm *w)
 {
     w->searching = w->channel_count == 0;
@@ -435,7 +448,7 @@ static void need_peers(struct xfer *x, struct swarm *w)
         w->need_at = CORE_NEVER;
         return;
     }
-    if (w->channel_count >= NEED_SOURCES)
+    if (has_sources(w))
         return;
     w->need_gap++;
     struct effect *e = xfer_notice(x, XFER_NOTICE_NEED_PEERS, w->number);

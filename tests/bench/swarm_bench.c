@@ -1,7 +1,7 @@
 /* How close a swarm of shipped nodes comes to the bounds in flow mode:
  *     swarm_bench PEERS MIB UPLINK_BYTES_PER_SECOND [MIXED_PPM [SEED [LOAD]]]
- * LOAD: all (they begin together and stay), flash (the seed leaves when it could have sent 1.5 copies, peers
- * leave when done, one is crippled), riders (a quarter uploads nothing). */
+ * LOAD: all (they begin together and stay), flash (the seed leaves when it could have sent 1.5 copies, one
+ * peer has a hundredth of the link), leave (peers leave when done), riders (a quarter uploads nothing). */
 #include "simnet/flow/flow.h"
 #include "simnet/world/run.h"
 #include <stdio.h>
@@ -13,9 +13,8 @@ int main(int argc, char **argv)
     struct sim_config c;
     struct sim_result r;
     if (argc < 4) {
-        fprintf(
-            stderr,
-            "usage: swarm_bench PEERS MIB UPLINK_BYTES_PER_SECOND [MIXED_PPM [SEED [all|flash|riders]]]\n");
+        fprintf(stderr, "usage: swarm_bench PEERS MIB UPLINK_BYTES_PER_SECOND [MIXED_PPM [SEED "
+                        "[all|flash|leave|riders]]]\n");
         return 2;
     }
     sim_config_default(&c);
@@ -36,8 +35,9 @@ int main(int argc, char **argv)
     const char *load = argc > 6 ? argv[6] : "all";
     if (strcmp(load, "flash") == 0) {
         c.swarm.seed_leaves = c.swarm.bytes * 3 / 2 * CORE_SECONDS(1) / c.net.up;
-        c.swarm.leave_when_done = true;
         c.swarm.crippled = 1;
+    } else if (strcmp(load, "leave") == 0) {
+        c.swarm.leave_when_done = true;
     } else if (strcmp(load, "riders") == 0) {
         c.swarm.free_riders = SIM_PPM / 4;
     }

@@ -52,6 +52,27 @@ static void one_seed_one_leech(void **state)
     }
 }
 
+/* Six who met before anybody had a thing go on looking: a seed that comes later is found. */
+static void seed_comes_last(void **state)
+{
+    (void)state;
+    struct xworld *w = small_world(11);
+    struct xworld_node *first[6];
+    uint32_t c = xworld_content(w, 4 * MB);
+    for (int i = 0; i < 6; i++)
+        first[i] = xworld_add(w, MB, MB);
+    for (int i = 0; i < 6; i++)
+        assert_true(xworld_leech(first[i], c));
+    assert_false(xworld_run(w, w->now + CORE_SECONDS(30), xworld_all_complete, &c));
+    struct xfer_swarm_stats st;
+    xfer_swarm_stats(first[0]->xfer, w->now, first[0]->swarms[c], &st);
+    assert_int_equal(st.sessions, 5);
+    struct xworld_node *seed = xworld_add(w, MB, MB);
+    assert_true(xworld_seed(seed, c));
+    assert_true(xworld_run(w, w->now + CORE_MINUTES(12), xworld_all_complete, &c));
+    xworld_free(w);
+}
+
 /* Without a connection the first byte is there after three round trips: connect, handshake with open and
  * request, payload. */
 static void first_byte(void **state)
@@ -151,7 +172,8 @@ static void seed_leaves(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_seed_one_leech),    cmocka_unit_test(first_byte),
+        cmocka_unit_test(one_seed_one_leech),
+        cmocka_unit_test(seed_comes_last),    cmocka_unit_test(first_byte),
         cmocka_unit_test(one_seed_four_leeches), cmocka_unit_test(one_seed_ten_leeches),
         cmocka_unit_test(seed_leaves),
     };
