@@ -172,10 +172,9 @@ static void seed_leaves(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_seed_one_leech),
-        cmocka_unit_test(seed_comes_last),    cmocka_unit_test(first_byte),
-        cmocka_unit_test(one_seed_four_leeches), cmocka_unit_test(one_seed_ten_leeches),
-        cmocka_unit_test(seed_leaves),
+        cmocka_unit_test(one_seed_one_leech),   cmocka_unit_test(seed_comes_last),
+        cmocka_unit_test(first_byte),           cmocka_unit_test(one_seed_four_leeches),
+        cmocka_unit_test(one_seed_ten_leeches), cmocka_unit_test(seed_leaves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
