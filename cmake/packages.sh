@@ -29,6 +29,8 @@ test  man-db              the man page renders without a warning
 test  groff-base          the same
 test  procps              what is still running
 test  mount               a small tmpfs that fills (root only)
+test  chromium            the pages, every one and the flows people walk
+test  chromium-driver     drives it
 test  python3-libtorrent  an outside judge of our hash trees; the peer beside us in the transfer benches
 bench rsync               the peer beside us in the tree bench
 bench openssl             the yardstick of the share bench

@@ -174,7 +174,7 @@ export default {title: 'Content', async show([given = ''], context) {
     nobody.hidden = !peers.element.hidden;
   });
   const left = [info.kind === 'tree' && tree(link, id, picked, look, context),
-    (!info.local || info.kind === 'tree') && fetchCard(link, picked, context)].filter(Boolean);
+    fetchCard(link, picked, context)].filter(Boolean);
   const right = h('section', {class: 'card'}, h('h2', {}, 'Chunks'), here, map.element, h('h2', {}, 'Peers'), nobody, h('div', {class: 'wide'}, peers.element),
     h('details', {}, h('summary', {}, 'Its id and link'), h('p', {class: 'code'}, link), h('p', {class: 'dim'}, `root ${info.root}`)));
   return h('div', {}, h('h1', {class: 'title'}, name), facts, actions(link, id, name, info, base), stage,

@@ -3,7 +3,7 @@ import * as api from './api.js';
 import {ask, attribute, button, bytes, contentPage, copyButton, count, h, linkOf, notice, Rows, text} from './dom.js';
 import {jobList} from './jobs.js';
 
-const PAGE = 100; // shares on screen: one change touches one row, however many there are
+const PAGE = 50; // shares on screen: one change touches one row, however many there are
 
 function fetchForm() {
   const input = h('input', {id: 'link', type: 'text', required: true, placeholder: 'shoal:…', autocomplete: 'off', spellcheck: 'false',

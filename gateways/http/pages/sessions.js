@@ -36,7 +36,12 @@ export default {title: 'Sessions', async show(parts, context) {
   const list = h('ul', {class: 'plainlist'}), state = h('p', {class: 'dim'});
   const rows = new Rows(list, s => s.id, sessionRow);
   context.watch('gateway', 2000, async signal => {
-    const {sessions, totals} = await api.get('/api/gateway/sessions', signal);
+    const told = await api.maybe('/api/gateway/sessions', signal);
+    if (!told) {
+      text(state, 'This version of the node does not tell who is connected to its gateways. The nodes it is connected to are under Peers.');
+      return;
+    }
+    const {sessions, totals} = told;
     rows.show(sessions.slice(0, 200));
     const all = totals && totals.sessions !== undefined ? ` ${count(totals.sessions, 'session')} since the node started, ${totals.refused ?? 0} refused.` : '';
     text(state, `${sessions.length > 200 ? 'The first 200 of ' : ''}${count(sessions.length, 'session')} open.${all}`);
