@@ -77,10 +77,11 @@ class Browser:
                         ".find(e => e.innerText.trim() === arguments[0]); if (e) e.click(); return !!e", words, within)
         assert found, f"no button {words!r} on the page: {self.text()[:600]!r}"
 
-    def troubles(self):
-        """What the console has of errors: scripts that failed, what the policy refused."""
-        return [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})
-                if entry["level"] == "SEVERE" and "/api/events" not in entry["message"]]
+    def clean(self):
+        """The console has no errors: no script failed, the policy refused nothing. (A 404 of the API is how a page learns what a node lacks.)"""
+        wrong = [entry["message"] for entry in self.call("POST", "/se/log", {"type": "browser"})
+                 if entry["level"] == "SEVERE" and not ("/api/" in entry["message"] and "status of 404" in entry["message"])]
+        assert not wrong, wrong
 
     def close(self):
         with contextlib.suppress(Exception):
@@ -142,7 +143,7 @@ def every_page_shows():
                 b.open(base + "#/invite")
                 wait_for(lambda: b.js("const i = document.querySelector('img.qr'); return i && i.naturalWidth > 0") or None, "the QR code", 10)
                 assert b.js("return document.querySelector('textarea.code').value") == two.invite(), "the invite"
-                assert not b.troubles(), b.troubles()
+                b.clean()
 
 
 @test()
@@ -172,10 +173,10 @@ def a_tree_by_pages():
             got = two.home / "downloads" / "Holiday"
             assert (got / "sub" / "large.bin").read_bytes() == (tree / "sub" / "large.bin").read_bytes()
             assert not (got / "other.bin").exists(), "what was not picked came too"
-            assert not b.troubles(), b.troubles()
+            b.clean()
 
 
-@test()
+@test(slow=True)
 def sharing_by_pages():
     """share a file, see it live, find it by search, stop sharing it"""
     with Nodes() as world:
@@ -204,7 +205,7 @@ def sharing_by_pages():
             assert path.exists(), "the file itself is gone"
 
 
-@test()
+@test(slow=True)
 def sound_while_it_arrives():
     """sound of another node plays while it arrives from a slow peer, and a seek plays on from there"""
     with Nodes() as world:
@@ -240,6 +241,7 @@ def ten_thousand_shares():
             path.write_text(str(i))
         two.share(*paths)
         with browser(world, "profile") as b:
+            b.open(pages_of(two) + "icon.svg")  # the browser's own start is not what is measured
             b.open(pages_of(two) + "#/")
             b.see("f00000.txt")
             paint = b.js("return performance.getEntriesByType('paint').find(e => e.name === 'first-contentful-paint').startTime")
@@ -248,5 +250,6 @@ def ten_thousand_shares():
             b.js("window.long = []; new PerformanceObserver(l => l.getEntries().forEach(e => long.push(e.duration))).observe({type: 'longtask'})")
             two.run("unshare", str(paths[3]))
             wait_for(lambda: "f00003.txt" not in b.js("return document.querySelector('.shares').innerText") or None, "the change to show", 20)
-            assert not b.js("return long"), f"tasks over 50 ms: {b.js('return long')}"
+            long = b.js("return long")
+            assert not long, f"tasks over 50 ms: {long}"
             print(f"# first paint {paint:.0f} ms, no task over 50 ms when one of 10,000 changed", flush=True)
