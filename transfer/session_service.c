@@ -13,10 +13,11 @@ static struct question *question_free(struct question *q)
     return NULL;
 }
 
-static struct question *question_by_id(struct question *q, uint8_t type, uint32_t id)
+/* The type may be a peer's word: 0 would find a free place, and with it what was asked there before. */
+static struct question *question_by_id(struct question *q, uint32_t type, uint32_t id)
 {
     for (uint32_t i = 0; i < SESSION_OPS_MAX; i++)
-        if (q[i].type == type && q[i].id == id)
+        if (q[i].type != 0 && q[i].type == type && q[i].id == id)
             return &q[i];
     return NULL;
 }
@@ -168,7 +169,7 @@ void service_probe_done(struct xfer *x, struct session *probe, int status)
 static void asked(struct xfer *x, struct session *s, const struct message *m)
 {
     struct question *q = question_free(s->asked);
-    if (!q || question_by_id(s->asked, (uint8_t)m->type, m->id))
+    if (!q || question_by_id(s->asked, m->type, m->id))
         return; /* over the limit: the asker times out */
     *q = (struct question){.type = (uint8_t)m->type, .id = m->id, .until = x->now + ANSWER_TIMEOUT};
     s->last_use = x->now;
@@ -219,12 +220,12 @@ bool service_message(struct xfer *x, struct session *s, const struct message *m)
         return true;
     case MESSAGE_FIND_RESULT:
     case MESSAGE_DIALBACK_RESULT:
-        q = question_by_id(s->asking, (uint8_t)(m->type - 1), m->id);
+        q = question_by_id(s->asking, m->type - 1, m->id);
         if (q && q->sent)
             result(x, s, q, m->value, m->status);
         return true;
     case MESSAGE_UNSUPPORTED:
-        q = question_by_id(s->asking, (uint8_t)m->value, m->id);
+        q = question_by_id(s->asking, m->value, m->id);
         if (q && q->sent)
             result(x, s, q, 0, ERR_UNSUPPORTED);
         return true;

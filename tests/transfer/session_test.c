@@ -380,6 +380,14 @@ static uint32_t effects_of(const struct effects *e, enum effect_kind kind)
     return n;
 }
 
+static uint32_t notices_of(const struct effects *e, uint32_t kind)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < e->count; i++)
+        n += e->items[i].kind == EFFECT_NOTICE && e->items[i].u.notice.kind == kind;
+    return n;
+}
+
 static bool written_has(struct bare *b, uint32_t type, struct message *found)
 {
     uint8_t out[4096];
@@ -474,6 +482,32 @@ static void malformed_frames_hang_up(void **state)
 }
 
 /* A frame full of opens: effects stay within the bound, the rest follows at wakes. */
+/* Answers to questions that were never asked, or are answered already: none may pass for an answer, and a frame full of
+ * them may not cause more than one call may. */
+static void flood_of_answers(void **state)
+{
+    (void)state;
+    struct bare b;
+    struct message asked;
+    bare_new(&b);
+    bare_hello(&b);
+    assert_int_equal(bare_send(&b), 0);
+    assert_int_equal(xfer_ask_find(b.n->xfer, b.w->now, b.session, b.buf, 7, b.out), 0);
+    assert_true(written_has(&b, MESSAGE_FIND, &asked));
+    message_write(&b.p, &(struct message){.type = MESSAGE_FIND_RESULT, .id = asked.id, .value = 1});
+    assert_int_equal(bare_send(&b), 0);
+    assert_int_equal(notices_of(b.out, XFER_NOTICE_FIND_RESULT), 1);
+    static const uint32_t types[] = {0, 256, MESSAGE_FIND, 256 + MESSAGE_FIND, MESSAGE_DIALBACK};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        for (int k = 0; k < 100; k++)
+            message_write(&b.p, &(struct message){.type = MESSAGE_UNSUPPORTED, .id = asked.id, .value = types[i]});
+        assert_int_equal(bare_send(&b), 0);
+        assert_int_equal(notices_of(b.out, XFER_NOTICE_FIND_RESULT), 0);
+        assert_int_equal(notices_of(b.out, XFER_NOTICE_DIALBACK), 0);
+    }
+    xworld_free(b.w);
+}
+
 static void flood_of_opens(void **state)
 {
     (void)state;
@@ -664,6 +698,7 @@ int main(void)
         cmocka_unit_test(services),
         cmocka_unit_test(unknown_messages),
         cmocka_unit_test(malformed_frames_hang_up),
+        cmocka_unit_test(flood_of_answers),
         cmocka_unit_test(flood_of_opens),
         cmocka_unit_test(flood_of_requests),
         cmocka_unit_test(session_limits),
