@@ -286,13 +286,19 @@ static void on_file_read(uv_fs_t *request)
     send_bufs(c, bufs, count);
 }
 
+/* Once for each file, no larger than what is left of it. */
+static bool file_buffer(struct conn *c)
+{
+    if (!c->file.buffer)
+        c->file.buffer = malloc(c->file.left < FILE_BUFFER ? (size_t)c->file.left : FILE_BUFFER);
+    return c->file.buffer != NULL;
+}
+
 /* Through a buffer: what is not in memory, and what a full socket makes wait (libuv tells when it is
  * writable, by a write of its own). */
 static void file_by_buffer(struct conn *c)
 {
-    if (!c->file.buffer)
-        c->file.buffer = malloc(FILE_BUFFER);
-    if (!c->file.buffer) {
+    if (!file_buffer(c)) {
         http_conn_close(c);
         return;
     }
@@ -309,9 +315,7 @@ static void file_by_buffer(struct conn *c)
 static void file_wait(struct conn *c)
 {
     struct iovec v;
-    if (!c->file.buffer)
-        c->file.buffer = malloc(FILE_BUFFER);
-    if (!c->file.buffer) {
+    if (!file_buffer(c)) {
         http_conn_close(c);
         return;
     }

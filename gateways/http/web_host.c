@@ -1,5 +1,6 @@
 /* The HTTP gateway's listeners and the way of a request through them. */
 #include "gateways/http/web_host.h"
+#include <malloc.h>
 #include <sodium.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,6 +12,7 @@
 
 #define WEB_CONNECTIONS_MAX 30000
 #define WEB_BODY_MAX        (4u << 20)
+#define TRIM_THRESHOLD      (8 << 20) /* else each answer gives its memory back to the system and asks for it again */
 #define HTML                "text/html; charset=utf-8"
 #define PAGE_FIELDS                                                                                          \
     "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"           \
@@ -509,6 +511,7 @@ int web_start(struct gateways *g, char *message)
         return ERR_NO_MEMORY;
     }
     token_make(g);
+    mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
     if (strcmp(g->app->config.http, "off") != 0)
         r = web_listen(g, message);
     if (r == 0 && g->app->config.http_echo[0] && strcmp(g->app->config.http_echo, "off") != 0)
