@@ -84,8 +84,9 @@ char *format_age(char *out, uint64_t seconds)
 /* Characters that reorder or hide what is shown around them: a name must not be able to lie about itself. */
 static bool deceives(wchar_t c)
 {
-    return (c >= 0x200b && c <= 0x200f) || (c >= 0x202a && c <= 0x202e) || (c >= 0x2060 && c <= 0x2069) ||
-           c == 0xfeff;
+    return c == 0x61c || c == 0x180e || (c >= 0x200b && c <= 0x200f) || (c >= 0x2028 && c <= 0x202e) ||
+           (c >= 0x2060 && c <= 0x206f) || c == 0xfeff || (c >= 0xfff9 && c <= 0xfffb) ||
+           (c >= 0xe0000 && c <= 0xe007f);
 }
 
 struct glyph {

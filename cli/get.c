@@ -67,7 +67,7 @@ static json_t *request(const struct cli *cli, const char *output, uint32_t timeo
 
 static int report(const struct cli *cli, const json_t *job)
 {
-    char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX];
+    char a[FORMAT_MAX], b[FORMAT_MAX], c[FORMAT_MAX], target[4200];
     uint64_t bytes = json_number(job, "bytes_done"), ms = json_number(job, "elapsed_ms");
     uint64_t problems = job_say_problems(job);
     if (cli->json)
@@ -79,8 +79,10 @@ static int report(const struct cli *cli, const json_t *job)
     if (cli->json)
         return problems ? EXIT_FAILED : EXIT_FINE;
     if (isatty(STDOUT_FILENO))
-        printf("%s: %s in %s, %s\n", json_text(job, "target"), format_bytes(a, bytes),
-               format_duration(b, (ms + 500) / 1000), format_rate(c, ms ? bytes * 1000 / ms : bytes));
+        printf("%s: %s in %s, %s\n",
+               text_fit(target, sizeof target, json_text(job, "target"), 1 << 20, cli_utf8()),
+               format_bytes(a, bytes), format_duration(b, (ms + 500) / 1000),
+               format_rate(c, ms ? bytes * 1000 / ms : bytes));
     else
         printf("%s\n", json_text(job, "target"));
     return problems ? EXIT_FAILED : EXIT_FINE;

@@ -145,8 +145,9 @@ void progress_line(char *out, size_t cap, const struct progress_state *s, int wi
 
 void progress_plain(char *out, size_t cap, const struct progress_state *s)
 {
-    char part[64];
-    size_t n = (size_t)snprintf(out, cap, "%.200s:", s->name);
+    char part[64],
+        clean[400]; /* a terminal without colours gets these lines too: nothing may move its cursor */
+    size_t n = (size_t)snprintf(out, cap, "%.200s:", text_fit(clean, 201, s->name, 1 << 20, true));
     bool any = false;
     static const enum part order[] = {PART_PERCENT, PART_AMOUNT, PART_FILES,
                                       PART_RATE,    PART_LEFT,   PART_PEERS};
@@ -161,7 +162,9 @@ void progress_plain(char *out, size_t cap, const struct progress_state *s)
         }
     }
     if (!any && n < cap)
-        snprintf(out + n, cap - n, " %s", s->message && *s->message ? s->message : "waiting");
+        snprintf(
+            out + n, cap - n, " %s",
+            text_fit(clean, sizeof clean, s->message && *s->message ? s->message : "waiting", 1 << 20, true));
 }
 
 /* ---- Drawing ---- */

@@ -108,6 +108,8 @@ int cli_code_of_name(const char *name)
 
 void cli_print_json(const json_t *value)
 {
-    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
+    /* JSON lets control characters above 0x7f through; a terminal may obey them. */
+    size_t plain = isatty(STDOUT_FILENO) ? JSON_ENSURE_ASCII : 0;
+    json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY | plain);
     putchar('\n');
 }

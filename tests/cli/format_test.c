@@ -58,6 +58,13 @@ static void names_are_cut_and_defused(void **state)
         {"gpj\xe2\x80\xae"
          "exe",
          20, true, "gpj?exe"},
+        {"gpj\xd8\x9c"
+         "exe",
+         20, true, "gpj?exe"}, /* U+061C */
+        {"a\xc2\x9b"
+         "2J",
+         20, true, "a?2J"}, /* CSI as one character */
+        {"a\xf3\xa0\x81\xa2", 20, true, "a?"}, /* U+E0062, a tag */
         {"bad\xff", 20, true, "bad?"},
         {"name", 0, true, ""},
         {"\xe6\x96\x87\xe4\xbb\xb6", 3, true, "\xe6\x96\x87\xe2\x80\xa6"},
@@ -132,6 +139,10 @@ static void what_is_not_known_yet_is_said_in_words(void **state)
     assert_string_equal(line, "film: looking for sources");
     progress_plain(line, sizeof line, &s);
     assert_string_equal(line, "film: looking for sources");
+    s.name = "fi\x1b[2Jlm\xe2\x80\xae"; /* without colours the terminal is one all the same */
+    s.message = "asking\nfor it";
+    progress_plain(line, sizeof line, &s);
+    assert_string_equal(line, "fi?[2Jlm?: asking?for it");
 }
 
 static void times_have_one_unit(void **state)
