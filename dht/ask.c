@@ -135,6 +135,58 @@ static void heed_contact(struct dht_node *n, const struct dht_pending *p, uint64
         old->flags |= DHT_CONTACT_CHECKED;
 }
 
+/* ---- Lost contacts ---- */
+
+#define LOST_EVERY CORE_MINUTES(1)
+
+static void lost_add(struct dht_node *n, const struct dht_pending *p)
+{
+    const struct core_alloc *alloc = n->env->alloc;
+    if (!n->lost)
+        n->lost = alloc->alloc(alloc->context, DHT_LOST * sizeof *n->lost);
+    if (!n->lost)
+        return; /* no memory: it is forgotten */
+    for (int i = 0; i < DHT_LOST; i++)
+        if (n->lost[i].addr.port && memcmp(n->lost[i].key, p->key, NODE_KEY_SIZE) == 0)
+            return;
+    struct node_addr *to = &n->lost[n->lost_next];
+    memcpy(to->key, p->key, NODE_KEY_SIZE);
+    to->addr = p->addr;
+    n->lost_next = (uint8_t)((n->lost_next + 1) % DHT_LOST);
+    dht_timer_at_most(n, DHT_TIMER_LOST, n->now + CORE_MS(rng_jitter(&n->rng, LOST_EVERY / 1000, 25)));
+}
+
+/* One a minute, in turn. Who was cut off with half of the network knows that half: without this, two halves that forgot each other stay apart. */
+void dht_lost_step(struct dht_node *n)
+{
+    bool any = false;
+    for (int tries = 0; n->lost && tries < DHT_LOST; tries++) {
+        const struct node_addr *a = &n->lost[n->lost_asked];
+        n->lost_asked = (uint8_t)((n->lost_asked + 1) % DHT_LOST);
+        if (!a->addr.port)
+            continue;
+        any = true;
+        if (!dht_pending_has(&n->pending, a->key))
+            dht_ask_ping(n, a->key, dht_position_of(n, a->key), &a->addr);
+        break;
+    }
+    n->timers[DHT_TIMER_LOST] = any ? n->now + CORE_MS(rng_jitter(&n->rng, LOST_EVERY / 1000, 25)) : CORE_NEVER;
+}
+
+/* It is back: its neighbours may be strangers to ours by now, so look for ourselves once more, and refresh every bucket in its turn. */
+static void lost_answered(struct dht_node *n, const uint8_t key[NODE_KEY_SIZE])
+{
+    for (int i = 0; n->lost && i < DHT_LOST; i++) {
+        if (!n->lost[i].addr.port || memcmp(n->lost[i].key, key, NODE_KEY_SIZE) != 0)
+            continue;
+        memset(&n->lost[i], 0, sizeof n->lost[i]);
+        uint8_t position[DHT_KEY_SIZE];
+        node_position(position, n->me->key, n->env->crypto);
+        if (n->joined && n->refreshing < 2)
+            dht_lookup_start(n, DHT_MODE_SELF, position, n->config->k);
+    }
+}
+
 int dht_on_reply(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from, const struct dht_message *m)
 {
     struct dht_pending *slot = dht_pending_match(&n->pending, m->id, sender, from);
@@ -148,6 +200,7 @@ int dht_on_reply(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const 
     n->rtt_sum_us += rtt;
     n->rtt_count++;
     heed_contact(n, &p, rtt, m);
+    lost_answered(n, sender);
     heed_votes(n, sender, from, m);
     if (p.lookup && p.purpose == DHT_ASK_LOOKUP)
         dht_lookup_reply(n, p.lookup, sender, from, rtt, m);
@@ -162,7 +215,10 @@ static void contact_failed(struct dht_node *n, const struct dht_pending *p)
 {
     struct dht_table *t = n->tables[dht_family_of(&p->addr)];
     bool link_alive = n->last_heard > p->sent;
+    bool known = dht_table_find(t, p->key, p->position) != NULL;
     bool again = dht_table_failed(t, p->key, p->position, &p->addr, link_alive);
+    if (known && !dht_table_find(t, p->key, p->position))
+        lost_add(n, p);
     struct dht_contact *c = again && n->room > 8 ? dht_table_find(t, p->key, p->position) : NULL;
     if (c && !dht_pending_has(&n->pending, p->key) && dht_ask_ping(n, c->key, p->position, &c->addr))
         c->flags |= DHT_CONTACT_CHECKED;

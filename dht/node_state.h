@@ -11,11 +11,12 @@
 #include "dht/vote.h"
 
 #define DHT_HINTS           4
+#define DHT_LOST            8  /* contacts that fell silent, asked again now and then: a split network must become one again */
 #define DHT_CHALLENGED      16
 #define DHT_CONTACTED_WORDS 16 /* Bloom filter of addresses that we sent to */
 
 enum dht_timer { DHT_TIMER_ALONE, DHT_TIMER_STALE, DHT_TIMER_REFRESH, DHT_TIMER_ANNOUNCE, DHT_TIMER_EXPIRE, DHT_TIMER_REPUBLISH,
-                 DHT_TIMER_PERSIST, DHT_TIMER_AGAIN, DHT_TIMERS };
+                 DHT_TIMER_PERSIST, DHT_TIMER_LOST, DHT_TIMER_AGAIN, DHT_TIMERS };
 
 struct dht_node {
     const struct dht_env *env;
@@ -35,6 +36,7 @@ struct dht_node {
     struct dht_announce announce;
     struct dht_votes votes;
     struct node_addr hints[DHT_HINTS];
+    struct node_addr *lost; /* DHT_LOST from env->alloc; NULL until a contact is lost */
     uint32_t challenged[DHT_CHALLENGED]; /* strangers asked lately, by short hash */
     uint64_t contacted[DHT_CONTACTED_WORDS];
     core_time upload_at;
@@ -44,7 +46,7 @@ struct dht_node {
     uint32_t alone_wait_ms;
     uint32_t republish_cursor;
     uint16_t stream_port, walk_next;
-    uint8_t hint_next, challenged_next;
+    uint8_t hint_next, challenged_next, lost_next, lost_asked;
     uint8_t fill_bucket; /* after joining: buckets still to be filled */
     bool joined, unsolicited_seen;
     uint8_t refreshing, walking, republishing;
@@ -86,6 +88,7 @@ bool dht_ask_ping(struct dht_node *n, const uint8_t key[NODE_KEY_SIZE], uint64_t
 bool dht_ask_hint(struct dht_node *n, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr);
 int dht_on_reply(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from, const struct dht_message *m);
 void dht_time_out(struct dht_node *n);
+void dht_lost_step(struct dht_node *n);
 
 /* answer.c */
 int dht_on_request(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from, size_t size,
