@@ -10,8 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define OP_LONGEST CORE_MINUTES(5)
-#define NOBODY     UINT32_MAX
+#define OP_LONGEST    CORE_MINUTES(5)
+#define STORAGE_AMPLE 4096 /* records a node may hold without refusing anybody in small worlds */
+#define NOBODY        UINT32_MAX
 
 struct published {
     uint8_t key[DHT_KEY_SIZE];
@@ -202,6 +203,9 @@ static bool demanded(const struct sim_world *w, uint32_t i, uint32_t load, uint3
 {
     if (w->now < w->demand_at || w->nodes[i].hostile)
         return false;
+    /* Nodes that may keep only a few records must refuse most: then only look-ups are owed. */
+    if (w->config->node.dht.records_max < STORAGE_AMPLE)
+        return load == SIM_LOAD_LOOKUP;
     if (load == SIM_LOAD_FETCH)
         return w->loads->announced[target].stored >= w->demand_at;
     return load != SIM_LOAD_GET && load != SIM_LOAD_PROFILE;

@@ -12,7 +12,7 @@
 #define NAT_OPEN    CORE_MINUTES(2) /* RFC 4787, REQ-5 */
 #define ATTACK_NET  90              /* first byte of the hostile's addresses when they share prefixes */
 #define PORT        7733
-#define HEIGHT_MEAN 122 /* [us] */
+#define HEIGHT_MEAN 106 /* [us] */
 
 struct sim_nat {
     uint32_t peer[NAT_SETS][NAT_WAYS];
@@ -56,17 +56,17 @@ uint32_t sim_node_of(const struct sim_world *w, const uint8_t key[NODE_KEY_SIZE]
 }
 
 /* ---- Places: four regions of a map in microseconds of delay, and a height (the access network). The figures
- * were fitted to the quantiles of the King data set in SIMNET.md; tests/simnet/network_test.c holds them.
+ * were fitted to the quantiles of the King data set in SIMNET.md; tests/simnet/world_test.c holds them.
  * ---- */
 
 static const struct region {
     uint32_t share; /* ppm, cumulative */
     int32_t x, y, spread;
 } regions[] = {
-    {375323, 10178, -21831, 11842},
-    {737080, 10913, -2598, 47185},
-    {902455, 67526, 8867, 3210},
-    {SIM_PPM, 102590, 113383, 32755},
+    {423610, 12320, -7941, 12669},
+    {742904, -6548, -17835, 50081},
+    {911380, 82288, 8867, 2722},
+    {SIM_PPM, 121197, 75213, 47629},
 };
 
 static void place(struct sim_world *w, uint32_t i)

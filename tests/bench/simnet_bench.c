@@ -58,6 +58,8 @@ int main(int argc, char **argv)
         c.load.lookup = c.load.fetch = c.load.announce =
             (struct sim_span){SIM_EXPONENTIAL, 1, CORE_MINUTES(1)};
     }
+    if (argc > 5)
+        c.node.key_pool = (uint32_t)atoi(argv[5]);
     struct sim_metrics *m = sim_metrics_new();
     if (sim_run(&c, m, NULL, NULL, NULL, &r) != 0)
         return 1;
