@@ -100,8 +100,10 @@ void sim_unit_print(enum sim_unit unit, double v, char *out, size_t cap)
             snprintf(out, cap, "%.0f B%s", v, rate);
         else if (v < 1e7)
             snprintf(out, cap, "%.1f kB%s", v / 1e3, rate);
-        else
+        else if (v < 1e10)
             snprintf(out, cap, "%.1f MB%s", v / 1e6, rate);
+        else
+            snprintf(out, cap, "%.1f GB%s", v / 1e9, rate);
         break;
     default:
         snprintf(out, cap, "%.0f", v);

@@ -209,6 +209,27 @@ static void facts(FILE *f, const struct sim_config *c, const struct sim_outcome 
     fprintf(f, "</div>\n");
 }
 
+/* A line of the terminal's table; columns are two spaces wide at least apart and start where its head's do.
+ */
+static void table_row(FILE *f, const char *line)
+{
+    static const size_t starts[] = {2, 25, 50, 62, 76, SIZE_MAX};
+    size_t length = strlen(line);
+    char cell[SIM_TEXT_MAX + 64];
+    fprintf(f, "<tr>");
+    for (int i = 0; i < 5; i++) {
+        size_t start = starts[i] < length ? starts[i] : length,
+               end = starts[i + 1] < length ? starts[i + 1] : length;
+        while (end > start && line[end - 1] == ' ')
+            end--;
+        snprintf(cell, sizeof cell, "%.*s", (int)(end - start), line + start);
+        fprintf(f, "<td%s>", strcmp(cell, "MISSED") == 0 ? " class='MISSED'" : "");
+        escaped(f, cell);
+        fprintf(f, "</td>");
+    }
+    fprintf(f, "</tr>");
+}
+
 /* The same table as on the terminal. */
 static void table(FILE *f, const struct sim_config *c, const struct sim_outcome *o)
 {
@@ -219,9 +240,11 @@ static void table(FILE *f, const struct sim_config *c, const struct sim_outcome 
         return;
     sim_table_print(memory, c, o, 1);
     fclose(memory);
-    fprintf(f, "<section><h2>Ours beside published</h2><pre>");
-    escaped(f, text);
-    fprintf(f, "</pre></section>\n");
+    fprintf(f, "<section><h2>Ours beside published</h2><table>");
+    char *rest = text;
+    for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
+        table_row(f, line);
+    fprintf(f, "</table></section>\n");
     free(text);
 }
 
@@ -250,6 +273,7 @@ int sim_page_write(FILE *f, const struct sim_config *c, const struct sim_outcome
     }
     table(f, c, o);
     fprintf(f, "<div class='grid'>");
+    places(f, map);
     for (uint32_t i = 0; i < sim_metrics_count(m); i++) {
         struct sim_metric_view v;
         sim_metric_view(m, i, &v);

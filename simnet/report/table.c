@@ -68,7 +68,9 @@ static void row(FILE *f, const struct sim_config *c, const struct sim_outcome *a
         sim_unit_print(unit, mean, ours, sizeof ours);
         sim_unit_print(unit, half, half_text, sizeof half_text);
         snprintf(text, sizeof text, count > 1 ? "%s +- %s" : "%s", ours, half_text);
-    } else
+    } else if (!expect && !published)
+        return; /* some of the runs had nothing of it */
+    else
         snprintf(text, sizeof text, "-");
     fprintf(f, "  %-22s %-24s %-11s %-13s %s\n", key, text, expect ? expect->value : "",
             expect ? verdict(expect, all, count) : "", published ? published->value : "");
