@@ -110,7 +110,7 @@ export function events() {
     live = false;
     if (source.readyState !== EventSource.CLOSED) return; // the browser connects again by itself
     source = null;
-    setTimeout(events, 10000);
+    setTimeout(events, 60000);
   };
 }
 

@@ -124,8 +124,6 @@ function actions(link, id, name, info, path) {
   return h('div', {class: 'row acts'}, copyButton(link, 'Copy link'),
     h('a', {class: 'button', href: path, target: '_blank', rel: 'noopener'}, info.kind === 'tree' ? 'Browse as pages' : 'Open'),
     info.kind === 'file' && h('a', {class: 'button', href: `${path}${path.includes('?') ? '&' : '?'}download=1`}, 'Save from the browser'),
-    h('a', {class: 'button', href: `/api/torrent${query(link)}`}, '.torrent'),
-    h('a', {class: 'button', href: `/api/metalink${query(link)}`}, '.meta4'),
     button('Pin', async () => {
       await api.post('/api/pins', {link});
       notice('Pinned: it is never removed to make room.');

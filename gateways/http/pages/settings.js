@@ -1,6 +1,6 @@
 // Settings and limits, accounts, what is signed in, tidying up.
 import * as api from './api.js';
-import {ask, button, bytes, count, duration, h, notice, Rows, text} from './dom.js';
+import {ask, button, bytes, count, duration, h, notice, rate, Rows, text} from './dom.js';
 
 const FIELDS = [
   ['upload_rate', 'Most upload, in kB/s', 1000, '0 is no limit'],
@@ -68,6 +68,14 @@ function signins(context) {
   return h('section', {class: 'card'}, h('h2', {}, 'Signed in'), none, list);
 }
 
+/** Where the node cannot be told while it runs: what holds, and where it is changed. */
+function limitsNow(status) {
+  const cap = n => (n ? rate(n) : 'no limit');
+  return h('section', {class: 'card'}, h('h2', {}, 'Limits'), h('dl', {class: 'facts'}, fact('Most upload', cap(status.rates.up_cap)),
+    fact('Most download', cap(status.rates.down_cap)), fact('Most space for fetched content', status.quota ? bytes(status.quota) : 'no limit')),
+  h('p', {class: 'dim'}, 'They are set in ', h('span', {class: 'code'}, `${status.home}/shoal.ini`), ' and hold from the next start of the node on.'));
+}
+
 const fact = (label, value) => h('div', {}, h('dt', {}, label), h('dd', {}, value));
 
 function about(status) {
@@ -96,6 +104,6 @@ export default {title: 'Settings', async show(parts, context) {
   const place = h('div', {});
   const showAccounts = all => place.replaceChildren(accounts(all, async () => showAccounts((await api.get('/api/accounts')).accounts)));
   if (people && people.accounts) showAccounts(people.accounts);
-  return h('div', {}, h('h1', {}, 'Settings'), h('div', {class: 'two'}, h('div', {}, settings && !settings.failed && limits(settings), about(status)),
+  return h('div', {}, h('h1', {}, 'Settings'), h('div', {class: 'two'}, h('div', {}, settings && !settings.failed ? limits(settings) : limitsNow(status), about(status)),
     h('div', {}, place, people && people.accounts && signins(context))));
 }};
