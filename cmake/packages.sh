@@ -28,6 +28,7 @@ test  faketime            a node whose clock is wrong by a year
 test  man-db              the man page renders without a warning
 test  groff-base          the same
 test  procps              what is still running
+test  zbar-tools          reads the QR codes that invites are printed as
 test  mount               a small tmpfs that fills (root only)
 test  chromium            the pages, every one and the flows people walk
 test  chromium-driver     drives it
