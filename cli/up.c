@@ -193,6 +193,7 @@ int cmd_up(struct cli *cli)
         greet(&app, again);
         if (cli_colour(STDERR_FILENO) && !cli_flag(cli, "quiet"))
             live_start(&app);
+        config.listen_again = app_port(&app);
         more = app_run(&app);
     }
     return EXIT_FINE;

@@ -139,6 +139,8 @@ static int listen_named(struct app *app, char *message)
     int r = 0;
     for (int i = 0; i < PORT_TRIES; i++) {
         *bound = addr;
+        if (!named_port && i == 0)
+            bound->port = app->config.listen_again; /* others know us under it */
         r = bind_both(app, bound);
         /* With port 0 the system picks a TCP port whose UDP twin may be taken: pick again. */
         if (r == 0 || named_port || r != UV_EADDRINUSE)
@@ -155,9 +157,10 @@ static int listen_named(struct app *app, char *message)
 /* The default: every address, both families, port 7733; when that is taken, the same free port for both. */
 static int listen_default(struct app *app, char *message)
 {
+    uint16_t first = app->config.listen_again ? app->config.listen_again : APP_PORT;
     int r = 0;
     for (int i = 0; i < PORT_TRIES; i++) {
-        app->listen4 = net_addr_v4(0, 0, 0, 0, i == 0 ? APP_PORT : 0);
+        app->listen4 = net_addr_v4(0, 0, 0, 0, i == 0 ? first : 0);
         r = bind_both(app, &app->listen4);
         if (r != 0)
             continue;

@@ -13,6 +13,7 @@
 struct config {
     char home[4096];
     char listen[64];            /* [node] listen = A:P | off; default 0.0.0.0:7733 and [::]:7733 (empty = default) */
+    uint16_t listen_again;      /* no setting: the port this process had before the node started again, tried first when none is named; 0 = none */
     bool listen_named;          /* the user named the port: taken is an error */
     char http[64], ftp[64], dns[64]; /* A:P | off; empty = default */
     char http_echo[64];         /* [http] echo = A:P: a test origin for conformance suites; empty = none */
