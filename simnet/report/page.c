@@ -282,7 +282,6 @@ int sim_page_write(FILE *f, const struct sim_config *c, const struct sim_outcome
         else if (v.kind == SIM_SERIES && v.points > 1)
             series(f, m, i, &v);
     }
-    places(f, map);
     fprintf(f,
             "</div><details><summary>Every setting, and the command that repeats it</summary><section><pre>");
     escaped(f, command);

@@ -52,12 +52,16 @@ def present():
 
 
 def man():
-    page = ROOT / "docs/man/shoal.1"
-    if not page.exists():
-        return ["docs/man/shoal.1 is not there"]
+    problems = []
     if not shutil.which("groff"):
         return ["groff is not installed"]
-    return [line for line in run("groff", "-man", "-ww", "-Tutf8", "-z", str(page)).stderr.splitlines() if line.strip()]
+    for name in ("docs/man/shoal.1", "docs/man/simnet.1"):
+        page = ROOT / name
+        if not page.exists():
+            problems.append(f"{name} is not there")
+            continue
+        problems += [line for line in run("groff", "-man", "-ww", "-Tutf8", "-z", str(page)).stderr.splitlines() if line.strip()]
+    return problems
 
 
 def commands():
@@ -100,7 +104,7 @@ def hosts():
 
 result("the documents are there", present())
 result("links and named files in the documents exist", links())
-result("the man page renders without a warning", man())
+result("the man pages render without a warning", man())
 result("man page and completion know every command", commands())
 result("scripts parse", scripts())
 result("scripts name no package host", hosts())
