@@ -55,6 +55,7 @@ int main(int argc, char **argv)
     } else {
         c.scenario.nodes = nodes;
         c.scenario.streams = strcmp(name, "whole") == 0;
+        c.scenario.check_every = 97;
         c.load.lookup = c.load.fetch = c.load.announce =
             (struct sim_span){SIM_EXPONENTIAL, 1, CORE_MINUTES(1)};
     }
