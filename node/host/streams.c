@@ -203,7 +203,9 @@ static bool read_hello(struct conn *c, uint8_t *message, size_t size)
     }
     if (control.size && xfer_session_recv(core->xfer, host_now(core), session, control.data, control.size,
                                           host_out(core)) != 0) {
-        host_drain(core); /* carries out the hang-up */
+        host_drain(core); /* carries out the hang-up, unless many others are before it: no further byte may be read then */
+        if (c->state != CONN_CLOSING)
+            conn_close(c, ERR_MALFORMED);
         return false;
     }
     host_drain(core); /* what was opened may be answered in the reply */
