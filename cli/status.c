@@ -49,6 +49,9 @@ static void print_addresses(const json_t *s)
         n += added > 0 && n + (size_t)added < sizeof line ? (size_t)added : 0;
     }
     row("listening", "%s", n ? line : "off: this node takes no connections");
+    const char *http = json_string_value(json_object_get(s, "http"));
+    if (http)
+        row("browser", "http://%s/", http);
 }
 
 static void print_traffic(const json_t *s)
