@@ -120,6 +120,6 @@ void sim_config_default(struct sim_config *c);
 /* The fuzz scenario: sizes, loads and faults drawn from c->scenario.seed; nothing else of *c is kept but
  * name, seed and measure. */
 void sim_config_draw(struct sim_config *c);
-/* Bytes a run of this will need, from measured constants (world/forecast.c keeps the test). */
+/* Bytes a run of this will need, from estimated constants: no test holds them yet. */
 uint64_t sim_config_memory(const struct sim_config *c);
 #endif

@@ -393,6 +393,15 @@ int sim_config_check(const struct sim_config *c, char why[SIM_WHY_MAX])
         return bad(why, "net.latency_min", "", "is more than net.latency_max");
     if (c->node.dht.timeout_min > c->node.dht.timeout_max)
         return bad(why, "node.dht.timeout_min", "", "is more than node.dht.timeout_max");
+    /* What the world does not do yet is refused: a run that ignored it would tell an untruth. */
+    if (c->net.bandwidth == SIM_PACKET)
+        return bad(why, "net.bandwidth", "packet", "is not built yet; use flow");
+    if (c->hostile.placed ||
+        (c->hostile.attack != SIM_ATTACK_NONE && c->hostile.attack != SIM_ATTACK_POLLUTE &&
+         c->hostile.attack != SIM_ATTACK_FREERIDE))
+        return bad(why, c->hostile.placed ? "hostile.placed" : "hostile.attack",
+                   c->hostile.placed ? "1 or more" : "drop, lie, eclipse or censor",
+                   "is not built yet; hostile nodes can pollute or freeride");
     if (c->swarm.bytes && !c->scenario.streams)
         return bad(why, "swarm.bytes", "", "a swarm needs scenario.streams = yes");
     if (c->swarm.bytes && (uint64_t)c->swarm.seeds + c->swarm.peers > c->scenario.nodes)
