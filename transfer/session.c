@@ -24,12 +24,16 @@ struct session *session_live(const struct xfer *x, uint32_t number)
 
 struct session *session_by_key(const struct xfer *x, const uint8_t key[NODE_KEY_SIZE])
 {
+    struct session *unconfirmed = NULL;
     for (uint32_t i = 0; i < x->session_cap; i++) {
         struct session *s = x->sessions[i];
-        if (s && s->state != SESSION_CLOSING && !s->probe && memcmp(s->key, key, NODE_KEY_SIZE) == 0)
+        if (!s || s->state == SESSION_CLOSING || s->probe || memcmp(s->key, key, NODE_KEY_SIZE) != 0)
+            continue;
+        if (!s->incoming || s->confirmed)
             return s;
+        unconfirmed = s;
     }
-    return NULL;
+    return unconfirmed;
 }
 
 /* Makes room for later by hanging up on the session that has been of no use for longest. */
@@ -111,15 +115,37 @@ static bool same_host_limit(const struct xfer *x, const struct net_addr *addr)
 
 /* An incoming stream from a peer we have a session with. On a simultaneous dial the one dialled by the
  * smaller key wins; otherwise the peer lost the old session and means the new one. But a recorded first message, sent
- * again by anybody, looks the same: a session that was heard a moment ago is not given up for it. */
+ * again by anybody, looks the same: it is not even let in beside a session that was heard a moment ago, and no session is
+ * given up before the new one is confirmed. */
 #define REPLACE_QUIET CORE_SECONDS(5)
+#define UNCONFIRMED_MAX 4 /* of one key: copies must neither fill the table nor keep the real one out */
 static bool incoming_wins(const struct xfer *x, const struct session *old)
 {
     bool simultaneous = !old->incoming && (old->state != SESSION_OPEN ||
                                            x->now < core_time_add(old->since, x->config->handshake_timeout));
+    if (old->incoming && !old->confirmed)
+        return true; /* it may be a copy itself: both wait for their proof */
     if (!simultaneous)
         return old->state != SESSION_OPEN || x->now >= core_time_add(old->last_in, REPLACE_QUIET);
     return memcmp(old->key, x->me->key, NODE_KEY_SIZE) < 0;
+}
+
+/* Makes room for one more stream that says it is of this key: the oldest of too many gives way. */
+static void limit_unconfirmed(struct xfer *x, const uint8_t key[NODE_KEY_SIZE])
+{
+    struct session *oldest = NULL;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < x->session_cap; i++) {
+        struct session *s = x->sessions[i];
+        if (!s || s->state == SESSION_CLOSING || !s->incoming || s->confirmed ||
+            memcmp(s->key, key, NODE_KEY_SIZE) != 0)
+            continue;
+        count++;
+        if (!oldest || s->since < oldest->since)
+            oldest = s;
+    }
+    if (count >= UNCONFIRMED_MAX)
+        session_hangup(x, oldest, ERR_EXISTS);
 }
 
 static void session_opened(struct xfer *x, struct session *s)
@@ -140,9 +166,8 @@ uint32_t xfer_session_accept(struct xfer *x, core_time now, const struct net_add
                    (old && service_expects_probe(old)) || (old && !incoming_wins(x, old)) ||
                    (!old && same_host_limit(x, from));
     if (!refused) {
+        limit_unconfirmed(x, key);
         s = session_new(x, key, from, true);
-        if (s && old)
-            session_hangup(x, old, ERR_EXISTS);
     }
     if (s) {
         memcpy(s->binding, binding, HASH_SIZE);
@@ -152,6 +177,22 @@ uint32_t xfer_session_accept(struct xfer *x, core_time now, const struct net_add
     uint32_t number = s ? s->number : 0;
     xfer_leave(x);
     return number;
+}
+
+void xfer_session_confirmed(struct xfer *x, core_time now, uint32_t session, struct effects *out)
+{
+    xfer_enter(x, now, out);
+    struct session *s = session_live(x, session);
+    if (s && s->incoming && !s->confirmed) {
+        for (uint32_t i = 0; i < x->session_cap; i++) {
+            struct session *old = x->sessions[i];
+            if (old && old != s && !old->probe && memcmp(old->key, s->key, NODE_KEY_SIZE) == 0)
+                session_hangup(x, old, ERR_EXISTS);
+        }
+        s->confirmed = true;
+        candidates_session_up(x, s);
+    }
+    xfer_leave(x);
 }
 
 struct session *session_dial(struct xfer *x, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr,

@@ -53,9 +53,13 @@ void xfer_wake(struct xfer *x, core_time now, struct effects *out);
 /* ---- Sessions. Numbers are never 0; slot in the low 16 bits, generation above, so the host can index by slot. ---- */
 #define XFER_SESSION_SLOT(session) ((session) & 0xffffu)
 
-/* An incoming stream whose first handshake message was good. 0: refused (limit, ban); close it. binding: stream->binding. */
+/* An incoming stream whose first handshake message was good. 0: refused (limit, ban); close it. binding: stream->binding. The message may
+ * be a copy of an old one: an older session of the same node stays beside this one until xfer_session_confirmed. */
 uint32_t xfer_session_accept(struct xfer *x, core_time now, const struct net_addr *from, const uint8_t key[NODE_KEY_SIZE],
                              const uint8_t binding[HASH_SIZE], struct effects *out);
+/* The accepted stream's first frame was good (stream->confirmed): the node is there and means this stream. Its other sessions are hung up.
+ * Call it before that frame's control bytes are given to xfer_session_recv; again does nothing. */
+void xfer_session_confirmed(struct xfer *x, core_time now, uint32_t session, struct effects *out);
 /* A dialled stream is connected and about to send its first handshake message: control bytes may be drained for its payload. */
 void xfer_session_dialled(struct xfer *x, core_time now, uint32_t session, const uint8_t binding[HASH_SIZE], struct effects *out);
 /* The dialled stream's reply was good: the peer is who we wanted. (Accepted sessions are established from the start.) */

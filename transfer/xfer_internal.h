@@ -139,6 +139,7 @@ struct session {
     enum session_state state;
     bool incoming, hello_sent, hello_got, up_told, ready_told, probe, listed;
     bool hangup_told;
+    bool confirmed; /* incoming: its first frame came, so that it is no copy of an old first message */
     uint8_t key[NODE_KEY_SIZE];
     uint8_t binding[HASH_SIZE];
     struct net_addr addr;      /* of the stream: where it came from or what we dialled */

@@ -63,6 +63,7 @@ static bool take_frame(struct conn *c, uint8_t *sealed, size_t size, struct data
         return false;
     }
     conn_list_remove(c, LIST_HANDSHAKE); /* a frame that opens: the peer is there */
+    xfer_session_confirmed(core->xfer, host_now(core), c->session, host_out(core));
     if (head.type == FRAME_CONTROL && head.payload.size == 0)
         return true;
     if (head.type == FRAME_CONTROL)

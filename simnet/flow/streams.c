@@ -240,6 +240,8 @@ static void control(struct streams *s, struct message *m)
     for (uint32_t i = 0; i < m->size; i++)
         word = (word ^ m->data[i]) * 0x100000001b3u;
     s->env.trace(s->env.context, word);
+    if (m->side == 1) /* the dialler's first frame */
+        xfer_session_confirmed(core(s, me->node), now(s), me->session, out(s));
     xfer_session_recv(core(s, me->node), now(s), me->session, m->data, m->size, out(s));
     s->env.carry(s->env.context, me->node);
 }

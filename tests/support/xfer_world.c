@@ -44,6 +44,7 @@ enum event_kind {
     EVENT_CONNECT,
     EVENT_HELLO,
     EVENT_REPLY,
+    EVENT_CONFIRM, /* the dialler's first frame */
     EVENT_SENT,
     EVENT_ARRIVE,
     EVENT_VERIFIED,
@@ -695,6 +696,7 @@ static void reply(struct xworld *w, struct xworld_stream *s)
     if (s->dead)
         return;
     side->established = true;
+    push(w, (struct xworld_event){.at = w->now + w->params.latency, .kind = EVENT_CONFIRM, .stream = s});
     xfer_session_established(side->node->xfer, w->now, side->session, &w->out);
     xworld_step(side->node);
     pump(w, s, 0);
@@ -803,6 +805,13 @@ static void happen(struct xworld *w, struct xworld_event *e)
         break;
     case EVENT_REPLY:
         reply(w, e->stream);
+        break;
+    case EVENT_CONFIRM:
+        if (!e->stream->dead && e->stream->side[1].node->xfer) {
+            struct side *side = &e->stream->side[1];
+            xfer_session_confirmed(side->node->xfer, w->now, side->session, &w->out);
+            xworld_step(side->node);
+        }
         break;
     case EVENT_SENT:
         sent(w, e->stream, e->side);

@@ -592,6 +592,33 @@ static void session_limits(void **state)
     xworld_free(w);
 }
 
+/* A recorded first message, sent again while the node's session is quiet, takes nothing from it; the stream that proves itself does, however
+ * many copies came before. */
+static void replayed_first_message(void **state)
+{
+    (void)state;
+    struct bare b;
+    bare_new(&b);
+    uint8_t key[32] = {7};
+    struct net_addr from = net_addr_v4(10, 9, 9, 8, 1000);
+    xfer_session_confirmed(b.n->xfer, b.w->now, b.session, b.out);
+    effects_reset(b.out);
+    core_time later = b.w->now + CORE_SECONDS(6);
+    for (int i = 0; i < 4; i++)
+        assert_int_not_equal(xfer_session_accept(b.n->xfer, later + (core_time)i, &from, key, key, b.out), 0);
+    assert_int_equal(effects_of(b.out, EFFECT_HANGUP), 0); /* failed before: the first copy ended the session */
+    assert_int_equal(xfer_session_dial(b.n->xfer, later + 4, key, &from, b.out), b.session);
+    uint32_t real = xfer_session_accept(b.n->xfer, later + 5, &from, key, key, b.out);
+    assert_int_not_equal(real, 0);
+    assert_int_equal(effects_of(b.out, EFFECT_HANGUP), 1); /* the oldest copy gave way */
+    effects_reset(b.out);
+    xfer_session_confirmed(b.n->xfer, later + 6, real, b.out);
+    assert_int_equal(effects_of(b.out, EFFECT_HANGUP), 4); /* three copies and the old one */
+    assert_int_equal(xfer_session_dial(b.n->xfer, later + 7, key, &from, b.out), real);
+    xfer_check(b.n->xfer);
+    xworld_free(b.w);
+}
+
 /* ---- Memory that runs out; determinism ---- */
 
 static uint32_t allocations_left;
@@ -702,6 +729,7 @@ int main(void)
         cmocka_unit_test(flood_of_opens),
         cmocka_unit_test(flood_of_requests),
         cmocka_unit_test(session_limits),
+        cmocka_unit_test(replayed_first_message),
         cmocka_unit_test(memory_runs_out),
         cmocka_unit_test(same_seed_same_story),
         cmocka_unit_test(idle_node_is_small),
