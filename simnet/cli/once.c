@@ -115,22 +115,30 @@ struct child {
     uint64_t index;
 };
 
+static bool outcome_write(const struct sim_outcome *o, int fd)
+{
+    const char *at = (const char *)o;
+    for (size_t left = sizeof *o; left;) {
+        ssize_t n = write(fd, at, left);
+        if (n <= 0)
+            return false;
+        at += n;
+        left -= (size_t)n;
+    }
+    return true;
+}
+
 /* In the child: runs, writes, ends. Status 0: the outcome was written. */
 static void child_run(const struct sim_config *c, int fd)
 {
     struct sim_outcome *o = malloc(sizeof *o);
     struct sim_metrics *m = sim_metrics_new();
-    if (!o || !m || sim_run_once(c, m, NULL, false, o) != 0)
-        _exit(3);
-    const char *at = (const char *)o;
-    for (size_t left = sizeof *o; left;) {
-        ssize_t n = write(fd, at, left);
-        if (n <= 0)
-            _exit(4);
-        at += n;
-        left -= (size_t)n;
-    }
-    _exit(0);
+    int status = 3;
+    if (o && m && sim_run_once(c, m, NULL, false, o) == 0)
+        status = outcome_write(o, fd) ? 0 : 4;
+    sim_metrics_free(m);
+    free(o);
+    _exit(status);
 }
 
 static int child_start(const struct sim_config *c, struct child *k, uint64_t index)
