@@ -23,12 +23,13 @@ ROOMS = {
     "shoal_channel": ("node/channel", ["node/base"]),
     "shoal_dht": ("dht", ["node/base", "node/channel"]),
     "shoal_transfer": ("transfer", ["node/base", "node/channel"]),
-    "shoal_node": ("node", ["node/base", "node/channel", "dht", "transfer"]),
+    "shoal_names": ("node/names", ["node/base", "node/channel", "dht", "transfer"]),
+    "shoal_node": ("node", ["node/base", "node/channel", "dht", "transfer", "node/names"]),
     "shoal_http": ("gateways/http", ["node/base"]),
 }
 HOST_ROOMS = {
     "node/host/store": ["node/base", "node/channel", "dht", "transfer"],
-    "node/host": ["node/base", "node/channel", "dht", "transfer", "node", "node/host/store"],
+    "node/host": ["node/base", "node/channel", "dht", "transfer", "node/names", "node", "node/host/store"],
 }
 
 # What a core may call that is not in a core. Anything else is a finding: add it here only if it is a pure function of its arguments.
