@@ -4,7 +4,7 @@
  *     /shared/<name>[/path...]    what this node shares or has fetched; read only
  *     /content/<id>[/path...]     any content by its id, here or on other nodes; read only
  *     /name/<name>[/path...]      sites of nodes by name (issue 5; until then ERR_NOT_FOUND)
- *     /home/<account>[/path...]   writable for its account; every file in it is shared when complete
+ *     /home/<account>[/path...]   writable for its account; every file in it is shared when complete. /home lists the homes one may see
  *
  * Everything is asynchronous and belongs to the loop thread. A call never blocks and never calls back before it returns. Paths are decoded
  * UTF-8, begin with '/', have no empty, "." or ".." segments and no NUL (content_path_ok; others are ERR_MALFORMED). Nothing of a path given
@@ -86,26 +86,47 @@ struct content_progress {
 };
 bool content_progress_of(const struct content_file *file, struct content_progress *out); /* false: local */
 
-/* ---- Writing (below /home/<account> only; content_write_host.c) ----
- * An upload grows beside the home under a temporary name, is hashed while it arrives, and appears under its name with everything synced and
- * shared, or not at all. A broken upload leaves nothing. */
+/* ---- Writing (below /home/<account> only) ----
+ * On this disk the tree lies in home/files/<account>/..., uploads in the making in home/incoming (swept at start: a crash leaves nothing of them).
+ * An upload is hashed while it arrives, in the thread pool, and appears under its name with everything synced and shared, or not at all; over a
+ * file that is there, readers keep the old one until then. Who may: the account itself, and ACCOUNT_OWNER everywhere; the owner without an account
+ * has /home/owner. Others get ERR_PERMISSION, for reading too. ERR_MALFORMED: a name that cannot be shared (not UTF-8, a control character). */
 struct content_upload;
-/* size: of the whole when known (room is checked before the first byte: ERR_NO_SPACE, ERR_QUOTA), else UINT64_MAX. replace: over a file that is
- * there; otherwise ERR_EXISTS. Directories above must be there (ERR_NOT_FOUND) unless `parents`. */
-int content_upload_begin(struct content *c, const struct account_who *who, const char *path, uint64_t size, bool replace, bool parents,
-                         struct content_upload **out);
-/* `bytes` are copied. True: more may come at once. False: wait for `drained` (set once, may be called often) before more is given. An error
- * is kept and told by finish. */
+#define CONTENT_APPEND UINT64_MAX
+struct content_upload_params {
+    uint64_t size;   /* of what will be written (without the part kept), when known: room is made for it before the first byte; else UINT64_MAX */
+    uint64_t offset; /* the file that is there is kept up to here and written on from (copied, so that it stays whole until the end; REST + STOR):
+                        ERR_NOT_FOUND without a file, ERR_RANGE behind its end. CONTENT_APPEND: behind whatever is there, or from 0 (APPE) */
+    bool replace;    /* over a file that is there; otherwise ERR_EXISTS. Needed with an offset too */
+    bool parents;    /* directories above are made with the file; otherwise they must be there (ERR_NOT_FOUND) */
+    bool match;      /* only over a file that still has this id; otherwise ERR_CHANGED, also when it changes while the upload arrives */
+    struct content_id match_id;
+};
+/* Before the first byte: ERR_NO_SPACE, ERR_QUOTA, ERR_NOT_A_FILE (a directory is there), and those above. The upload is the callback's on 0: it
+ * ends by finish or abort, also when the node stops. Nothing waits for the disk on the loop thread. */
+typedef void (*content_begun_cb)(void *context, int status, struct content_upload *u);
+struct content_call *content_upload_begin(struct content *c, const struct account_who *who, const char *path,
+                                          const struct content_upload_params *params, content_begun_cb begun, void *context);
+/* `bytes` are copied. True: more may come at once. False: wait for `drained` before more is given, or memory grows. After an error everything is
+ * thrown away, and finish tells it; who wants to stop the sender at once asks content_upload_status when drained. */
 bool content_upload_write(struct content_upload *u, struct bytes bytes);
-void content_upload_on_drained(struct content_upload *u, void (*drained)(void *context), void *context);
-/* Synced, renamed, shared. The upload is gone when `done` came. */
+void content_upload_on_drained(struct content_upload *u, void (*drained)(void *context), void *context); /* set once, called each time */
+int content_upload_status(const struct content_upload *u);
+/* Synced, renamed, recorded, shared: then `done` with what is there now. The upload is gone when `done` came. Changes of /home happen one at a time,
+ * in the order in which they were asked for. */
 void content_upload_finish(struct content_upload *u, content_info_cb done, void *context);
-void content_upload_abort(struct content_upload *u);
+void content_upload_abort(struct content_upload *u); /* gone at once, and with it whatever arrived; not after finish */
 
+/* Cancelled: the change may still happen, its callback does not come. */
 typedef void (*content_done_cb)(void *context, int status);
-/* A file, or an empty directory (ERR_EXISTS when it is not empty): taken back from sharing, then removed. */
-struct content_call *content_remove(struct content *c, const struct account_who *who, const char *path, content_done_cb done, void *context);
+/* A file, or an empty directory (ERR_EXISTS when it is not empty): taken back from sharing, then removed. match (may be NULL): only a file with this
+ * id, else ERR_CHANGED. */
+struct content_call *content_remove(struct content *c, const struct account_who *who, const char *path, const struct content_id *match,
+                                    content_done_cb done, void *context);
+/* ERR_EXISTS: a file or directory is there. ERR_NOT_FOUND: the directory above is not. */
 struct content_call *content_mkdir(struct content *c, const struct account_who *who, const char *path, content_done_cb done, void *context);
+/* A file or a directory with all that is in it, within the homes `who` may write. replace: over a file (or an empty directory). ERR_MALFORMED: into
+ * itself. Files are not hashed again. */
 struct content_call *content_rename(struct content *c, const struct account_who *who, const char *from, const char *to, bool replace,
                                     content_done_cb done, void *context);
 #endif
