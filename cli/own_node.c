@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "cli/cli.h"
 #include "cli/client.h"
-#include "gateways/http/api_host.h"
+#include "gateways/gateways_host.h"
 #include "node/host/log.h"
 
 #define START_TRIES 40 /* x 50 ms: another command's node that is just ending or starting */
@@ -60,6 +60,8 @@ static void run_child(const char *home, bool local, int ready, int pipe)
         config.neighbours = false;
     }
     snprintf(config.http, sizeof config.http, "off");
+    snprintf(config.ftp, sizeof config.ftp, "off");
+    snprintf(config.dns, sizeof config.dns, "off");
     config.http_echo[0] = 0;
     log_setup((enum log_level)config.log_level, config.log_file);
     if (r == 0)
@@ -69,8 +71,7 @@ static void run_child(const char *home, bool local, int ready, int pipe)
         tell(ready, line);
         _exit(1);
     }
-    struct gateways *g = api_start(&app, message);
-    if (!g) {
+    if (!gateways_start(&app, message)) {
         snprintf(line, sizeof line, "ERR_IO %s\n", message);
         tell(ready, line);
         app_stop(&app);

@@ -7,8 +7,7 @@
 #include "cli/cli.h"
 #include "cli/format.h"
 #include "cli/progress.h"
-#include "gateways/http/api_host.h"
-#include "gateways/http/web_host.h"
+#include "gateways/gateways_host.h"
 #include "node/host/log.h"
 
 #define LIVE_MS 1000
@@ -87,8 +86,9 @@ static void greet(struct app *app, bool again)
                v4->port && v6->port ? ", " : "", v6->port ? net_addr_format(b, v6) : "");
     else
         printf("listening  off: this node takes no connections\n");
-    if (web_address(app->gateways))
-        printf("browser    http://%s/\n", web_address(app->gateways));
+    const char *http = gateways_address(app->gateways, GATEWAY_HTTP);
+    if (http)
+        printf("browser    http://%s/\n", http);
     printf("home       %s\n", app->home.path);
     if (app->home.made && !again) {
         print_invite(app);
@@ -165,7 +165,7 @@ static int start(struct app *app, const struct config *config)
         cli_error("%s", message[0] ? message : err_text(r));
         return r == ERR_BUSY ? EXIT_IN_USE : cli_exit_of(r) == EXIT_BAD_TEXT ? EXIT_USAGE : cli_exit_of(r);
     }
-    if (api_start(app, message))
+    if (gateways_start(app, message))
         return 0;
     cli_error("%s", message);
     app_stop(app);

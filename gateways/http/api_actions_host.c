@@ -287,9 +287,9 @@ static void gc_ended(uv_work_t *request, int status)
     }
     json_decref(w->files);
     free(w);
-    g->usage_at = 0;
+    api_of(g)->usage_at = 0;
     api_usage_refresh(g);
-    api_work_ended(g);
+    gateways_release(g);
 }
 
 static void gc_gone(struct http_exchange *x)
@@ -316,7 +316,7 @@ void api_gc_post(struct api_request *r)
     snprintf(w->home, sizeof w->home, "%s", r->g->app->home.path);
     r->x->owner = w;
     r->x->gone = gc_gone;
-    r->g->works++;
+    gateways_hold(r->g);
     uv_queue_work(&r->g->app->loop, &w->request, gc_run, gc_ended); /* cannot fail: the callbacks are there */
 }
 

@@ -7,11 +7,9 @@
 #include <unistd.h>
 #include "gateways/http/api_internal_host.h"
 #include "gateways/http/http_target.h"
-#include "gateways/http/web_internal_host.h"
 #include "node/base/assert.h"
 
-#define JSON_TYPE          "application/json"
-#define CONTENT_TIMEOUT_MS 30000
+#define JSON_TYPE "application/json"
 
 /* ---- Answers ---- */
 
@@ -366,68 +364,36 @@ static void handle(void *owner, struct http_exchange *x)
 
 /* ---- Opening and closing ---- */
 
-static void maybe_free(struct gateways *g)
-{
-    if (!g->closing || g->handles || g->server || g->works || (g->web && g->web->open) || (g->content && !g->content_stopped))
-        return;
-    content_free(g->content);
-    free(g->web);
-    g->app->gateways = NULL;
-    free(g);
-}
-
 static void on_handle_closed(uv_handle_t *handle)
 {
-    struct gateways *g = handle->data;
-    g->handles--;
-    maybe_free(g);
+    gateways_release(handle->data);
 }
 
 static void on_server_closed(void *context)
 {
-    struct gateways *g = context;
-    g->server = NULL;
-    maybe_free(g);
-}
-
-void api_work_ended(struct gateways *g)
-{
-    g->works--;
-    maybe_free(g);
-}
-
-void api_web_closed(struct gateways *g)
-{
-    maybe_free(g);
-}
-
-static void on_content_stopped(void *context)
-{
-    struct gateways *g = context;
-    g->content_stopped = true;
-    maybe_free(g);
+    gateways_release(context);
 }
 
 void api_stop(struct gateways *g)
 {
-    if (g->closing)
-        return;
-    g->closing = true;
+    struct api *a = api_of(g);
     api_waiters_stop(g);
-    if (g->hint_path[0])
-        unlink(g->hint_path);
-    uv_close((uv_handle_t *)&g->prepare, on_handle_closed);
-    uv_close((uv_handle_t *)&g->timer, on_handle_closed);
-    web_stop(g);
-    if (g->content)
-        content_stop(g->content, on_content_stopped, g);
-    http_server_close(g->server, on_server_closed, g);
+    if (a->hint_path[0])
+        unlink(a->hint_path);
+    uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
+    uv_close((uv_handle_t *)&a->timer, on_handle_closed);
+    if (a->server)
+        http_server_close(a->server, on_server_closed, g);
 }
 
-static void on_app_stop(struct app *app)
+void api_free(struct gateways *g)
 {
-    if (app->gateways)
-        api_stop(app->gateways);
+    free(api_of(g));
+}
+
+const char *api_address(const struct gateways *g)
+{
+    return api_of(g)->socket_path;
 }
 
 static bool write_hint(const char *hint, const char *path)
@@ -437,9 +403,9 @@ static bool write_hint(const char *hint, const char *path)
     return home_write_file(hint, bytes_of(line, (size_t)n)) == 0;
 }
 
-struct gateways *api_start(struct app *app, char *message)
+static int listen_unix(struct gateways *g, char *message)
 {
-    struct gateways *g = calloc(1, sizeof *g);
+    struct api *a = api_of(g);
     const struct http_server_config config = {
         .connections_max = 64,
         .body_max = API_BODY_MAX,
@@ -451,49 +417,42 @@ struct gateways *api_start(struct app *app, char *message)
         .unix_ms = host_unix_ms,
         .owner = g,
     };
-    char hint[sizeof g->hint_path];
+    char hint[sizeof a->hint_path];
     bool fallback;
-    if (!g) {
-        snprintf(message, APP_MESSAGE_MAX, "out of memory");
-        return NULL;
-    }
-    g->app = app;
-    snprintf(hint, sizeof hint, "%s/api.path", app->home.path);
+    snprintf(hint, sizeof hint, "%s/api.path", g->app->home.path);
     unlink(hint); /* of a run that was killed */
-    int r = api_socket_path(g->socket_path, app->home.path, &fallback);
+    int r = api_socket_path(a->socket_path, g->app->home.path, &fallback);
     if (r == 0)
-        r = http_server_open_unix(&g->server, &app->loop, &config, g->socket_path);
-    if (r != 0 || (fallback && !write_hint(hint, g->socket_path))) {
+        r = http_server_open_unix(&a->server, &g->app->loop, &config, a->socket_path);
+    if (a->server)
+        gateways_hold(g);
+    if (r != 0 || (fallback && !write_hint(hint, a->socket_path))) {
         snprintf(message, APP_MESSAGE_MAX,
                  "cannot open the control socket %.108s: %s; choose another home with --home DIR",
-                 g->socket_path,
+                 a->socket_path,
                  r == ERR_PERMISSION ? "its folder belongs to somebody else"
                  : r                 ? uv_strerror(r)
                                      : "cannot write api.path in the home");
-        if (g->server)
-            http_server_close(g->server, NULL, NULL);
-        free(g);
-        return NULL;
+        return r ? r : ERR_IO;
     }
     if (fallback)
-        memcpy(g->hint_path, hint, sizeof hint);
-    uv_prepare_init(&app->loop, &g->prepare);
-    uv_timer_init(&app->loop, &g->timer);
-    g->prepare.data = g->timer.data = g;
-    g->handles = 2;
-    app->gateways = g;
-    app->on_stop = on_app_stop;
-    api_usage_refresh(g);
-    g->content_timeout_ms = CONTENT_TIMEOUT_MS;
-    g->content = content_new(app);
-    if (!g->content) {
-        snprintf(message, APP_MESSAGE_MAX, "out of memory");
-        api_stop(g);
-        return NULL;
-    }
-    if (web_start(g, message) != 0) {
-        api_stop(g); /* the caller stops the node: what is left closes with it */
-        return NULL;
-    }
-    return g;
+        memcpy(a->hint_path, hint, sizeof hint);
+    return 0;
+}
+
+int api_start(struct gateways *g, char *message)
+{
+    struct api *a = calloc(1, sizeof *a);
+    if (!a)
+        return ERR_NO_MEMORY;
+    g->state[GATEWAY_API] = a;
+    uv_prepare_init(&g->app->loop, &a->prepare);
+    uv_timer_init(&g->app->loop, &a->timer);
+    a->prepare.data = a->timer.data = g;
+    gateways_hold(g);
+    gateways_hold(g);
+    int r = listen_unix(g, message);
+    if (r == 0)
+        api_usage_refresh(g);
+    return r;
 }

@@ -9,10 +9,11 @@ struct gateways;
 
 #define API_SOCKET_PATH_MAX 108 /* sun_path with its NUL */
 
-/* Opens home/api.sock (or the fallback, see api_socket_path) and serves until api_stop. Sets app->gateways
- * and app->on_stop. NULL: message (APP_MESSAGE_MAX) says why. */
-struct gateways *api_start(struct app *app, char *message);
+/* GATEWAY_API (gateways_host.h): home/api.sock (or the fallback, see api_socket_path). */
+int api_start(struct gateways *g, char *message);
 void api_stop(struct gateways *g);
+void api_free(struct gateways *g);
+const char *api_address(const struct gateways *g); /* the path of the socket */
 
 /* Where the socket of a home lies: home/api.sock when that fits a socket address; otherwise shoal-<hash of
  * home>.sock in XDG_RUNTIME_DIR or, without one, in /tmp/shoal-<uid> (made with mode 0700; refused when it is

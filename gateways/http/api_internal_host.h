@@ -2,10 +2,9 @@
 #ifndef SHOAL_API_INTERNAL_HOST_H
 #define SHOAL_API_INTERNAL_HOST_H
 #include <jansson.h>
+#include "gateways/gateways_host.h"
 #include "gateways/http/api_host.h"
-#include "gateways/content_host.h"
 #include "gateways/http/http_server_host.h"
-#include "gateways/sessions_host.h"
 
 #define API_BODY_MAX    (4u << 20) /* the paths of a very long command line */
 #define API_PAGE        200 /* items in one answer unless `limit` says otherwise: a few ms of the loop's time */
@@ -20,8 +19,7 @@ struct waiter { /* a GET of a job that is answered when the job ends or its time
     core_time until;
 };
 
-struct gateways {
-    struct app *app;
+struct api { /* the state of GATEWAY_API */
     struct http_server *server;
     char socket_path[API_SOCKET_PATH_MAX];
     char hint_path[4200]; /* home/api.path, "" when not needed */
@@ -29,22 +27,14 @@ struct gateways {
         prepare; /* active while somebody waits: a job can only have changed in a callback before it */
     uv_timer_t timer;
     struct waiter *waiters;
-    uint8_t handles;
-    bool closing;
     uint64_t usage;     /* as last counted by a worker [bytes] */
     core_time usage_at; /* 0: not yet */
     bool counting;
-    uint32_t works; /* in the thread pool */
-
-    /* What all gateways share; NULL until api_start made them (content_host.h, accounts_host.h, sessions_host.h). */
-    struct content *content;
-    bool content_stopped;
-    struct accounts *accounts;
-    struct sessions *sessions;
-    uint32_t content_timeout_ms;        /* how long an answer waits for content of other nodes */
-    struct web *web;                    /* web_host.h; NULL: off */
-    char token[ACCOUNT_TOKEN_SIZE + 1]; /* of this run; in home/api.token */
 };
+static inline struct api *api_of(const struct gateways *g)
+{
+    return g->state[GATEWAY_API];
+}
 
 struct api_request {
     struct gateways *g;
@@ -86,8 +76,6 @@ void api_content_get(struct api_request *r); /* api_pages_host.c */
 void api_search_get(struct api_request *r);
 void api_invite_svg_get(struct api_request *r);
 void api_usage_refresh(struct gateways *g);
-void api_work_ended(struct gateways *g);  /* api_host.c */
-void api_web_closed(struct gateways *g);
 /* One request of the API, whoever sent it; the caller has checked that it may. */
 void api_handle(struct gateways *g, struct http_exchange *x);
 void api_jobs_get(struct api_request *r); /* api_jobs_host.c */

@@ -167,7 +167,7 @@ static void arm(struct gateways *g);
 
 static void waiter_remove(struct gateways *g, struct waiter *w)
 {
-    struct waiter **at = &g->waiters;
+    struct waiter **at = &api_of(g)->waiters;
     while (*at != w)
         at = &(*at)->next;
     *at = w->next;
@@ -186,7 +186,7 @@ static void waiter_gone(struct http_exchange *x)
 static void serve_waiters(struct gateways *g)
 {
     core_time now = host_now(&g->app->core);
-    for (struct waiter *w = g->waiters, *next; w; w = next) {
+    for (struct waiter *w = api_of(g)->waiters, *next; w; w = next) {
         next = w->next;
         struct job *job = jobs_find(g->app->jobs, w->job);
         if (job && job->state == JOB_RUNNING && now < w->until)
@@ -214,24 +214,24 @@ static void on_timer(uv_timer_t *handle)
 static void arm(struct gateways *g)
 {
     core_time first = CORE_NEVER, now = host_now(&g->app->core);
-    for (struct waiter *w = g->waiters; w; w = w->next)
+    for (struct waiter *w = api_of(g)->waiters; w; w = w->next)
         first = core_time_min(first, w->until);
     if (g->closing)
         return;
-    if (!g->waiters) {
-        uv_prepare_stop(&g->prepare);
-        uv_timer_stop(&g->timer);
+    if (!api_of(g)->waiters) {
+        uv_prepare_stop(&api_of(g)->prepare);
+        uv_timer_stop(&api_of(g)->timer);
         return;
     }
-    uv_prepare_start(&g->prepare, on_prepare);
-    uv_timer_start(&g->timer, on_timer, first > now ? (first - now + 999) / 1000 : 0, 0);
+    uv_prepare_start(&api_of(g)->prepare, on_prepare);
+    uv_timer_start(&api_of(g)->timer, on_timer, first > now ? (first - now + 999) / 1000 : 0, 0);
 }
 
 void api_waiters_stop(struct gateways *g)
 {
-    while (g->waiters) {
-        struct http_exchange *x = g->waiters->exchange;
-        waiter_remove(g, g->waiters);
+    while (api_of(g)->waiters) {
+        struct http_exchange *x = api_of(g)->waiters->exchange;
+        waiter_remove(g, api_of(g)->waiters);
         api_error(x, ERR_CLOSED, "the node is stopping");
     }
 }
@@ -247,8 +247,8 @@ static void wait_for_job(struct gateways *g, struct http_exchange *x, uint32_t j
     w->exchange = x;
     w->job = job;
     w->until = host_now(&g->app->core) + CORE_MS(wait_ms);
-    w->next = g->waiters;
-    g->waiters = w;
+    w->next = api_of(g)->waiters;
+    api_of(g)->waiters = w;
     x->owner = w;
     x->gone = waiter_gone;
     arm(g);

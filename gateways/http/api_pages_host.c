@@ -196,7 +196,7 @@ static void search_ended(uv_work_t *request, int status)
     for (uint32_t i = 0; i < w->count; i++)
         free(w->found[i].name);
     free(w);
-    api_work_ended(g);
+    gateways_release(g);
 }
 
 static void search_gone(struct http_exchange *x)
@@ -224,7 +224,7 @@ void api_search_get(struct api_request *r)
     snprintf(w->home, sizeof w->home, "%s", r->g->app->home.path);
     r->x->owner = w;
     r->x->gone = search_gone;
-    r->g->works++;
+    gateways_hold(r->g);
     uv_queue_work(&r->g->app->loop, &w->request, search_run,
                   search_ended); /* cannot fail: the callbacks are there */
 }

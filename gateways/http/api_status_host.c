@@ -3,7 +3,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "gateways/http/api_internal_host.h"
-#include "gateways/http/web_host.h"
 #include "node/host/streams.h"
 
 #define USAGE_FRESH CORE_SECONDS(30)
@@ -34,18 +33,20 @@ static void usage_counted(uv_work_t *request, int status)
 {
     struct work *w = request->data;
     struct gateways *g = w->g;
-    g->counting = false;
+    struct api *a = api_of(g);
+    a->counting = false;
     if (status == 0 && w->status == 0) {
-        g->usage = w->bytes;
-        g->usage_at = host_now(&g->app->core);
+        a->usage = w->bytes;
+        a->usage_at = host_now(&g->app->core);
     }
     free(w);
-    api_work_ended(g);
+    gateways_release(g);
 }
 
 void api_usage_refresh(struct gateways *g)
 {
-    if (g->counting || g->closing || (g->usage_at && host_now(&g->app->core) - g->usage_at < USAGE_FRESH))
+    struct api *a = api_of(g);
+    if (a->counting || g->closing || (a->usage_at && host_now(&g->app->core) - a->usage_at < USAGE_FRESH))
         return;
     struct work *w = calloc(1, sizeof *w);
     if (!w)
@@ -57,8 +58,8 @@ void api_usage_refresh(struct gateways *g)
         free(w);
         return;
     }
-    g->counting = true;
-    g->works++;
+    a->counting = true;
+    gateways_hold(g);
 }
 
 /* Where a node stands on the ring: DESIGN.md, "Identity"; for pictures, so its first 8 bytes do. */
@@ -177,9 +178,12 @@ void api_status_get(struct api_request *r)
     json_object_set_new(o, "uptime_s", number((now - app->started) / 1000000));
     json_object_set_new(o, "listen", listening(app));
     json_object_set_new(o, "reachable", reachable(app));
-    json_object_set_new(o, "http", web_address(r->g) ? json_string(web_address(r->g)) : json_null());
-    json_object_set_new(o, "ftp", json_null());
+    json_object_set_new(o, "ftp", json_null()); /* until there is a gateway of this name */
     json_object_set_new(o, "dns", json_null());
+    for (int i = GATEWAY_API + 1; i < GATEWAY_COUNT; i++) {
+        const char *address = gateways_address(r->g, (enum gateway)i);
+        json_object_set_new(o, gateways_name((enum gateway)i), address ? json_string(address) : json_null());
+    }
     json_object_set_new(o, "peers", number(dht.contacts_live));
     json_object_set_new(o, "sessions", number(totals.sessions));
     json_object_set_new(o, "swarms", number(totals.swarms));
@@ -194,7 +198,7 @@ void api_status_get(struct api_request *r)
     json_object_set_new(o, "clock", clock_json(app));
     json_object_set_new(o, "neighbours", json_boolean(app->neighbours != NULL));
     json_object_set_new(o, "limits", json_string(dht.prefix_limits ? "per address prefix" : "per node key"));
-    json_object_set_new(o, "usage", r->g->usage_at ? number(r->g->usage) : json_null());
+    json_object_set_new(o, "usage", api_of(r->g)->usage_at ? number(api_of(r->g)->usage) : json_null());
     json_object_set_new(o, "quota", app->config.quota ? number(app->config.quota) : json_null());
     json_object_set_new(o, "memory_rss", number(resident_bytes()));
     api_reply(r->x, 200, o);

@@ -131,7 +131,7 @@ static bool token_ok(struct gateways *g, struct http_exchange *x)
 {
     struct bytes token;
     return http_field_get(x->head, x->bytes, WEB_TOKEN_FIELD, &token) && token.size == ACCOUNT_TOKEN_SIZE &&
-           sodium_memcmp(token.data, g->token, ACCOUNT_TOKEN_SIZE) == 0;
+           sodium_memcmp(token.data, web_of(g)->token, ACCOUNT_TOKEN_SIZE) == 0;
 }
 
 static bool changes(enum http_method m)
@@ -165,7 +165,7 @@ static unsigned api_refused(struct gateways *g, struct http_exchange *x, const s
 
 static void session_get(struct gateways *g, struct http_exchange *x)
 {
-    json_t *o = json_pack("{s:s, s:n, s:s, s:i, s:b}", "token", g->token, "user", "privilege", "owner",
+    json_t *o = json_pack("{s:s, s:n, s:s, s:i, s:b}", "token", web_of(g)->token, "user", "privilege", "owner",
                           "accounts", 0, "local", 1);
     api_reply(x, 200, o);
 }
@@ -198,12 +198,12 @@ static bool moved(struct gateways *g, struct http_exchange *x, const struct web_
         return false;
     snprintf(extra, sizeof extra,
              "Location: http://%s.shoal.localhost:%u%.*s%s%.*s\r\nVary: Sec-Fetch-Dest\r\n", text,
-             g->web->address.port, (int)(raw.size - skip), (const char *)raw.data + skip,
+             web_of(g)->address.port, (int)(raw.size - skip), (const char *)raw.data + skip,
              query.size ? "?" : "", (int)query.size, (const char *)query.data);
     if (raw.size == skip)
         snprintf(extra, sizeof extra,
                  "Location: http://%s.shoal.localhost:%u/%s%.*s\r\nVary: Sec-Fetch-Dest\r\n", text,
-                 g->web->address.port, query.size ? "?" : "", (int)query.size, (const char *)query.data);
+                 web_of(g)->address.port, query.size ? "?" : "", (int)query.size, (const char *)query.data);
     http_reply(x, 307, NULL, extra, NULL, 0);
     return true;
 }
@@ -234,7 +234,7 @@ static void to_page(struct gateways *g, struct http_exchange *x, const struct we
     if (x->head->method != HTTP_GET && x->head->method != HTTP_HEAD) {
         web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is a page: it can only be read");
     } else if (o->host == WEB_HOST_LOCAL && o->navigation) {
-        snprintf(extra, sizeof extra, "Location: http://127.0.0.1:%u%.100s\r\n", g->web->address.port, path);
+        snprintf(extra, sizeof extra, "Location: http://127.0.0.1:%u%.100s\r\n", web_of(g)->address.port, path);
         http_reply(x, 307, NULL, extra, NULL, 0);
     } else {
         web_page(g, x, page);
@@ -247,7 +247,7 @@ static void handle(void *owner, struct http_exchange *x)
     struct web_origin o;
     char path[CONTENT_PATH_MAX], whole[CONTENT_PATH_MAX + 80];
     const char *why;
-    web_origin_of(&o, x->head, x->bytes, &g->web->address, NULL);
+    web_origin_of(&o, x->head, x->bytes, &web_of(g)->address, NULL);
     if (o.host == WEB_HOST_BAD) {
         web_error(
             x, 421, NULL,
@@ -388,28 +388,30 @@ static void echo_handle(void *owner, struct http_exchange *x)
 
 const char *web_address(const struct gateways *g)
 {
-    return g->web && g->web->server ? g->web->text : NULL;
+    return web_of(g)->server ? web_of(g)->text : NULL;
 }
 
 static void on_closed(void *context)
 {
-    struct gateways *g = context;
-    g->web->open--;
-    api_web_closed(g);
+    gateways_release(context);
 }
 
 void web_stop(struct gateways *g)
 {
     char path[4200];
-    if (!g->web)
-        return;
+    struct web *w = web_of(g);
     snprintf(path, sizeof path, "%s/api.token", g->app->home.path);
     (void)unlink(path);
-    if (g->web->server)
-        http_server_close(g->web->server, on_closed, g);
-    if (g->web->echo)
-        http_server_close(g->web->echo, on_closed, g);
-    g->web->server = g->web->echo = NULL;
+    if (w->server)
+        http_server_close(w->server, on_closed, g);
+    if (w->echo)
+        http_server_close(w->echo, on_closed, g);
+    w->server = w->echo = NULL;
+}
+
+void web_free(struct gateways *g)
+{
+    free(web_of(g));
 }
 
 /* Port 0 asks for a free one and is no address yet. */
@@ -422,7 +424,8 @@ static bool is_loopback(struct net_addr a)
 static int web_listen(struct gateways *g, char *message)
 {
     const char *wanted = g->app->config.http;
-    struct web *w = g->web;
+    struct web *w = web_of(g);
+    char setting[96];
     const struct http_server_config config = {
         .connections_max = WEB_CONNECTIONS_MAX,
         .body_max = WEB_BODY_MAX,
@@ -441,14 +444,11 @@ static int web_listen(struct gateways *g, char *message)
                  "http address \"%s\" is not ADDRESS:PORT, like 127.0.0.1:8733, or off", wanted);
         return ERR_MALFORMED;
     }
-    if (!is_loopback(w->address)) {
-        snprintf(message, APP_MESSAGE_MAX,
-                 "http on %s would be open to other computers, which takes accounts, and this version has none yet: use "
-                 "127.0.0.1:PORT, or off",
-                 wanted);
-        return ERR_PERMISSION;
-    }
-    int r = http_server_open_tcp(&w->server, &g->app->loop, &config, &w->address);
+    snprintf(setting, sizeof setting, "http on %s", wanted);
+    int r = gateways_may_listen(g, &w->address, setting, message);
+    if (r != 0)
+        return r;
+    r = http_server_open_tcp(&w->server, &g->app->loop, &config, &w->address);
     if (r == UV_EADDRINUSE && !wanted[0]) {
         w->address.port = 0;
         r = http_server_open_tcp(&w->server, &g->app->loop, &config, &w->address);
@@ -483,7 +483,7 @@ static int echo_listen(struct gateways *g, char *message)
                  "[http] echo = %s is not ADDRESS:PORT of this computer, like 127.0.0.1:8700", wanted);
         return ERR_MALFORMED;
     }
-    int r = http_server_open_tcp(&g->web->echo, &g->app->loop, &config, &address);
+    int r = http_server_open_tcp(&web_of(g)->echo, &g->app->loop, &config, &address);
     if (r == 0)
         return 0;
     snprintf(message, APP_MESSAGE_MAX, "cannot listen on %s ([http] echo): %s", wanted, uv_strerror(r));
@@ -495,29 +495,31 @@ static void token_make(struct gateways *g)
     uint8_t secret[32];
     char path[4200];
     host_random(secret, sizeof secret);
-    sodium_bin2base64(g->token, sizeof g->token, secret, sizeof secret,
+    sodium_bin2base64(web_of(g)->token, sizeof web_of(g)->token, secret, sizeof secret,
                       sodium_base64_VARIANT_URLSAFE_NO_PADDING);
     snprintf(path, sizeof path, "%s/api.token", g->app->home.path);
-    if (home_write_file(path, bytes_of(g->token, ACCOUNT_TOKEN_SIZE)) != 0)
+    if (home_write_file(path, bytes_of(web_of(g)->token, ACCOUNT_TOKEN_SIZE)) != 0)
         log_warning("http", "cannot write %s: scripts have no token in this run", path);
 }
 
 int web_start(struct gateways *g, char *message)
 {
+    struct web *w = calloc(1, sizeof *w);
     int r = 0;
-    g->web = calloc(1, sizeof *g->web);
-    if (!g->web) {
-        snprintf(message, APP_MESSAGE_MAX, "out of memory");
+    if (!w)
         return ERR_NO_MEMORY;
-    }
+    g->state[GATEWAY_HTTP] = w;
     token_make(g);
     mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
     if (strcmp(g->app->config.http, "off") != 0)
         r = web_listen(g, message);
+    if (w->server) {
+        gateways_hold(g);
+        net_addr_format(w->text, &w->address);
+    }
     if (r == 0 && g->app->config.http_echo[0] && strcmp(g->app->config.http_echo, "off") != 0)
         r = echo_listen(g, message);
-    g->web->open = (g->web->server != NULL) + (g->web->echo != NULL);
-    if (g->web->server)
-        net_addr_format(g->web->text, &g->web->address);
+    if (w->echo)
+        gateways_hold(g);
     return r;
 }

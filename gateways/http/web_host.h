@@ -18,11 +18,11 @@
 #define WEB_PORT        8733 /* unless the user names another; taken: a free one */
 #define WEB_TOKEN_FIELD "X-Shoal-Token"
 
-/* Opens what the configuration asks for. 0, or a sentence in message (APP_MESSAGE_MAX). */
+/* GATEWAY_HTTP (gateways_host.h). */
 int web_start(struct gateways *g, char *message);
 void web_stop(struct gateways *g);
-/* "127.0.0.1:8733", NULL: off. For status. */
-const char *web_address(const struct gateways *g);
+void web_free(struct gateways *g);
+const char *web_address(const struct gateways *g); /* "127.0.0.1:8733" */
 
 /* An answer for people where a browser asks (Accept has text/html), else JSON. message: one sentence; what to do follows by status. */
 void web_error(struct http_exchange *x, unsigned status, const char *extra, const char *message);

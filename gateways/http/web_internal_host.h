@@ -8,8 +8,12 @@ struct web {
     struct http_server *server, *echo;
     struct net_addr address;
     char text[NET_ADDR_TEXT_MAX];
-    unsigned open; /* servers that have not closed yet */
+    char token[ACCOUNT_TOKEN_SIZE + 1]; /* of this run; in home/api.token */
 };
+static inline struct web *web_of(const struct gateways *g)
+{
+    return g->state[GATEWAY_HTTP];
+}
 /* As web_content, on the content's own origin: no sandbox. */
 void web_content_own(struct gateways *g, struct http_exchange *x, const char *path);
 #endif

@@ -1,0 +1,126 @@
+/* Owning, starting and stopping the gateways. */
+#include "gateways/gateways_host.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include "gateways/http/api_host.h"
+#include "gateways/http/web_host.h"
+#include "node/base/assert.h"
+
+#define CONTENT_TIMEOUT_MS 30000
+
+static const struct gateway_kind gateway_kinds[GATEWAY_COUNT] = {
+    [GATEWAY_API] = {"api", api_start, api_stop, api_free, api_address},
+    [GATEWAY_HTTP] = {"http", web_start, web_stop, web_free, web_address},
+};
+
+const char *gateways_name(enum gateway which)
+{
+    return gateway_kinds[which].name;
+}
+
+const char *gateways_address(const struct gateways *g, enum gateway which)
+{
+    return g->state[which] ? gateway_kinds[which].address(g) : NULL;
+}
+
+/* Port 0 asks for a free one and is no address yet. */
+int gateways_may_listen(struct gateways *g, const struct net_addr *address, const char *setting,
+                        char *message)
+{
+    struct net_addr a = *address;
+    (void)g;
+    a.port = 1;
+    if (net_addr_scope(&a) == NET_SCOPE_LOOPBACK)
+        return 0;
+    snprintf(message, APP_MESSAGE_MAX,
+             "%s would be open to other computers, which takes accounts, and this version has none yet: use "
+             "127.0.0.1:PORT, or off",
+             setting);
+    return ERR_PERMISSION;
+}
+
+/* ---- Ending ---- */
+
+static void maybe_free(struct gateways *g)
+{
+    if (!g->closing || g->holds || (g->content && !g->content_stopped))
+        return;
+    for (int i = 0; i < GATEWAY_COUNT; i++)
+        if (g->state[i])
+            gateway_kinds[i].free(g);
+    content_free(g->content);
+    g->app->gateways = NULL;
+    free(g);
+}
+
+void gateways_hold(struct gateways *g)
+{
+    g->holds++;
+}
+
+void gateways_release(struct gateways *g)
+{
+    core_assert(g->holds > 0);
+    g->holds--;
+    maybe_free(g);
+}
+
+static void on_content_stopped(void *context)
+{
+    struct gateways *g = context;
+    g->content_stopped = true;
+    maybe_free(g);
+}
+
+void gateways_stop(struct gateways *g)
+{
+    if (g->closing)
+        return;
+    g->closing = true;
+    gateways_hold(g); /* while the parts are told */
+    for (int i = 0; i < GATEWAY_COUNT; i++)
+        if (g->state[i])
+            gateway_kinds[i].stop(g);
+    if (g->content)
+        content_stop(g->content, on_content_stopped, g);
+    gateways_release(g);
+}
+
+static void on_app_stop(struct app *app)
+{
+    if (app->gateways)
+        gateways_stop(app->gateways);
+}
+
+/* ---- Beginning ---- */
+
+static int start_all(struct gateways *g, char *message)
+{
+    snprintf(message, APP_MESSAGE_MAX, "out of memory");
+    g->content = content_new(g->app);
+    if (!g->content)
+        return ERR_NO_MEMORY;
+    for (int i = 0; i < GATEWAY_COUNT; i++) {
+        int r = gateway_kinds[i].start(g, message);
+        if (r != 0)
+            return r;
+    }
+    return 0;
+}
+
+struct gateways *gateways_start(struct app *app, char *message)
+{
+    struct gateways *g = calloc(1, sizeof *g);
+    if (!g) {
+        snprintf(message, APP_MESSAGE_MAX, "out of memory");
+        return NULL;
+    }
+    g->app = app;
+    g->content_timeout_ms = CONTENT_TIMEOUT_MS;
+    app->gateways = g;
+    app->on_stop = on_app_stop;
+    if (start_all(g, message) == 0)
+        return g;
+    gateways_stop(g); /* the caller stops the node: what is left closes with it */
+    return NULL;
+}
