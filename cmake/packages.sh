@@ -81,8 +81,8 @@ packages_ensure() {
     rm -f "$log"
 }
 
-# Uses as, missing and log of packages_ensure.
+# Uses as, missing and log of packages_ensure. A fresh machine is often still installing its own updates: wait for the lock, five minutes at most.
 packages_install() {
-    "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}" \
-        </dev/null >>"$log" 2>&1
+    "${as[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 install -y \
+        --no-install-recommends "${missing[@]}" </dev/null >>"$log" 2>&1
 }
