@@ -129,8 +129,18 @@ static void split(struct dht_announce *a)
 
 int dht_announce_add(struct dht_announce *a, const uint8_t key[DHT_KEY_SIZE], uint32_t due_s, uint32_t op)
 {
-    if (dht_announce_find(a, key))
+    struct dht_announced *known = dht_announce_find(a, key);
+    if (known && !known->gone)
         return ERR_EXISTS;
+    if (known) {
+        known->gone = false;
+        known->failures = 0;
+        known->op = op;
+        a->gone_count--;
+        if (!known->walk)
+            dht_announce_set_due(a, known, due_s);
+        return 0;
+    }
     if (a->count >= DHT_ANNOUNCE_MAX)
         return ERR_FULL;
     if (!a->buckets) {
@@ -167,11 +177,29 @@ bool dht_announce_remove(struct dht_announce *a, const uint8_t key[DHT_KEY_SIZE]
     struct dht_announce_bucket *b = bucket_of(a, key);
     uint32_t at = (uint32_t)(e - b->entries);
     a->stored_count -= e->stored_before != 0;
+    a->gone_count -= e->gone;
     b->count--;
     a->count--;
     memmove(e, e + 1, (b->count - at) * sizeof *e);
     bucket_due(b);
     set_due(a);
+    return true;
+}
+
+bool dht_announce_withdraw(struct dht_announce *a, const uint8_t key[DHT_KEY_SIZE], uint32_t due_s)
+{
+    struct dht_announced *e = dht_announce_find(a, key);
+    if (!e || e->gone)
+        return false;
+    if (!e->walk && !e->stored_before && !e->failures)
+        return dht_announce_remove(a, key);
+    a->stored_count -= e->stored_before != 0;
+    a->gone_count++;
+    e->stored_before = e->failures = 0;
+    e->gone = true;
+    e->op = 0;
+    if (!e->walk)
+        dht_announce_set_due(a, e, due_s);
     return true;
 }
 
@@ -222,7 +250,7 @@ struct dht_announced *dht_announce_due(struct dht_announce *a, uint32_t now_s)
 
 void dht_announce_check(const struct dht_announce *a)
 {
-    uint32_t count = 0, stored = 0, due = DHT_DUE_NEVER;
+    uint32_t count = 0, stored = 0, gone = 0, due = DHT_DUE_NEVER;
     for (uint32_t i = 0; a->buckets && i < 1u << a->bits; i++) {
         const struct dht_announce_bucket *b = &a->buckets[i];
         uint32_t first = DHT_DUE_NEVER;
@@ -232,6 +260,8 @@ void dht_announce_check(const struct dht_announce *a)
             core_assert(j == 0 || memcmp(b->entries[j - 1].key, e->key, DHT_KEY_SIZE) < 0);
             core_assert((e->walk != 0) == (e->due_s == DHT_DUE_NEVER));
             stored += e->stored_before != 0;
+            gone += e->gone;
+            core_assert(!e->gone || !e->stored_before);
             first = e->due_s < first ? e->due_s : first;
         }
         core_assert(first == b->due_s);
@@ -239,5 +269,6 @@ void dht_announce_check(const struct dht_announce *a)
     }
     core_assert(count == a->count);
     core_assert(stored == a->stored_count);
+    core_assert(gone == a->gone_count);
     core_assert(due == a->next_due_s);
 }

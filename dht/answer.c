@@ -93,7 +93,8 @@ static void add_providers(struct dht_node *n, struct answer *a, const struct dht
         a->reply.providers[f] = bytes_of(a->providers[f], counts[f] * DHT_NODE_WIRE(f));
     if (all < held)
         a->reply.held = held;
-    if (dht_announce_find(&n->announce, m->key)) {
+    const struct dht_announced *own = dht_announce_find(&n->announce, m->key);
+    if (own && !own->gone) {
         a->reply.has_self = true;
         a->reply.self_port = n->stream_port;
     }
@@ -171,6 +172,31 @@ static int renew(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const 
     return 0;
 }
 
+/* What a provider sends of its own keys. Returns the number of results. */
+static size_t put_providers(struct dht_node *n, struct answer *a, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from,
+                            const struct dht_message *m)
+{
+    uint32_t life_s = (uint32_t)(n->config->provider_life / 1000000u);
+    struct net_addr addr = *from;
+    size_t count = 0;
+    if (m->has_port && m->port)
+        addr.port = m->port;
+    if (m->renew.size) {
+        a->results[count++] = (uint8_t)-renew(n, sender, &addr, m, life_s);
+        return count;
+    }
+    for (; count * DHT_KEY_SIZE < m->keys.size && count < DHT_PUT_KEYS_MAX; count++)
+        a->results[count] = (uint8_t)-dht_storage_put_provider(&n->storage, dht_now_s(n), m->keys.data + count * DHT_KEY_SIZE, sender, &addr,
+                                                               from, life_s);
+    if (count) /* never both in one put */
+        return count;
+    for (; count * DHT_KEY_SIZE < m->withdraw.size && count < DHT_PUT_KEYS_MAX; count++) {
+        bool held = dht_storage_remove(&n->storage, DHT_PROVIDER, m->withdraw.data + count * DHT_KEY_SIZE, sender);
+        a->results[count] = (uint8_t)-(held ? 0 : ERR_NOT_FOUND);
+    }
+    return count;
+}
+
 static void answer_put(struct dht_node *n, struct answer *a, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from,
                        const struct dht_message *m, bool token_valid)
 {
@@ -180,17 +206,7 @@ static void answer_put(struct dht_node *n, struct answer *a, const uint8_t sende
         return;
     }
     if (m->kind == DHT_PROVIDER) {
-        struct net_addr addr = *from;
-        if (m->has_port && m->port)
-            addr.port = m->port;
-        uint32_t life_s = (uint32_t)(n->config->provider_life / 1000000u);
-        if (m->renew.size) {
-            a->results[count++] = (uint8_t)-renew(n, sender, &addr, m, life_s);
-        } else {
-            for (; count * DHT_KEY_SIZE < m->keys.size && count < DHT_PUT_KEYS_MAX; count++)
-                a->results[count] = (uint8_t)-dht_storage_put_provider(&n->storage, dht_now_s(n), m->keys.data + count * DHT_KEY_SIZE,
-                                                                       sender, &addr, from, life_s);
-        }
+        count = put_providers(n, a, sender, from, m);
     } else if (m->kind == DHT_PROFILE || m->kind == DHT_NICK || m->kind == DHT_KEYWORD) {
         if (m->key && m->record.size)
             a->results[count++] = (uint8_t)-put_signed(n, from, m);

@@ -86,6 +86,8 @@ void dht_cancel(struct dht_node *n, uint32_t op); /* no notice follows */
  * announced once more, so that the notice comes. */
 #define DHT_ANNOUNCE_MAX 1000000
 int dht_announce(struct dht_node *n, core_time now, const uint8_t key[DHT_KEY_SIZE], bool urgent, uint32_t op, struct effects *out);
+/* No longer told to who asks, from now on; those who hold its record are told by a walk like the one that announced it, within two
+ * seconds of the time of the last call when the network is reachable. The deadline may move. */
 void dht_unannounce(struct dht_node *n, const uint8_t key[DHT_KEY_SIZE]);
 /* Port on which this node serves streams, told with provider records when it differs from the UDP source port; 0 = same. */
 void dht_set_stream_port(struct dht_node *n, uint16_t port);

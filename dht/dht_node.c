@@ -523,5 +523,8 @@ int dht_announce(struct dht_node *n, core_time now, const uint8_t key[DHT_KEY_SI
 
 void dht_unannounce(struct dht_node *n, const uint8_t key[DHT_KEY_SIZE])
 {
-    dht_announce_remove(&n->announce, key);
+    /* Not at once: many keys given up together go in one walk, and what is shared again meanwhile need not be. */
+    if (dht_announce_withdraw(&n->announce, key, dht_now_s(n) + 1))
+        dht_timer_at_most(n, DHT_TIMER_ANNOUNCE, dht_time_of(n, n->announce.next_due_s));
+    deadline_set(n);
 }

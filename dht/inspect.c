@@ -45,7 +45,7 @@ void dht_status(const struct dht_node *n, struct dht_status *out)
     for (const struct dht_lookup *l = n->lookups; l; l = l->next)
         out->lookups++;
     out->records = n->storage.count;
-    out->announced = n->announce.count;
+    out->announced = n->announce.count - n->announce.gone_count;
     out->announced_stored = n->announce.stored_count;
     out->network_size = dht_network_size(n);
     out->observed = n->votes.address;

@@ -50,6 +50,7 @@ struct dht_lookup {
     uint8_t mode, kind, families, paths;
     uint8_t refused, region_bits;
     bool storing, renewing;
+    bool withdrawing;              /* announce: its keys are to be forgotten */
     uint16_t width, count, cap, next_id;
     uint16_t walk;                 /* announce: marks the keys that this lookup carries */
     uint64_t region_cursor;        /* announce: next key to report when it ends */

@@ -16,6 +16,7 @@ enum key {
     KEY_KEYS = 8,
     KEY_PORT = 9,
     KEY_RENEW = 10,
+    KEY_WITHDRAW = 11,
     KEY_STATUS = 16,
     KEY_OBSERVED = 17,
     KEY_UNIX = 18,
@@ -34,7 +35,7 @@ static uint32_t pair_count(const struct dht_message *m)
 {
     uint32_t n = 2;
     n += m->has_token + (m->flags != 0) + (m->want != 0) + (m->key != NULL) + (m->kind != 0) + (m->record.size != 0);
-    n += (m->keys.size != 0) + m->has_port + (m->renew.size != 0) + (m->status != 0) + m->has_observed + (m->unix_s != 0);
+    n += (m->keys.size != 0) + m->has_port + (m->renew.size != 0) + (m->withdraw.size != 0) + (m->status != 0) + m->has_observed + (m->unix_s != 0);
     for (int f = 0; f < DHT_FAMILIES; f++)
         n += (m->contacts[f].size != 0) + (m->providers[f].size != 0);
     n += (m->record_count != 0) + (m->results.size != 0) + m->has_self + (m->held != 0);
@@ -61,6 +62,8 @@ static void write_request_fields(struct pack *p, const struct dht_message *m)
         pack_key_uint(p, KEY_PORT, m->port);
     if (m->renew.size)
         pack_key_bin(p, KEY_RENEW, m->renew.data, m->renew.size);
+    if (m->withdraw.size)
+        pack_key_bin(p, KEY_WITHDRAW, m->withdraw.data, m->withdraw.size);
 }
 
 static void write_span(struct pack *p, uint64_t key, struct bytes b)
@@ -190,6 +193,9 @@ static void read_field(struct wire *w, struct dht_message *m, uint64_t key)
         m->renew = wire_bin(w, DHT_RENEW_SIZE);
         if (m->renew.size != DHT_RENEW_SIZE)
             wire_fail(w);
+        break;
+    case KEY_WITHDRAW:
+        m->withdraw = read_list(w, DHT_KEY_SIZE);
         break;
     case KEY_STATUS:
         m->status = -(int)wire_uint_max(w, 127);

@@ -17,7 +17,7 @@ enum dht_family { DHT_V4, DHT_V6, DHT_FAMILIES };
 #define DHT_RENEW_SIZE    36 /* first and last 8 bytes of the range, count (4), XOR of the keys' first 16 bytes */
 
 #define DHT_NODE_WIRE(family) (NODE_KEY_SIZE + ((family) == DHT_V4 ? 6u : 18u))
-#define DHT_PUT_KEYS_MAX      30 /* keys in one put */
+#define DHT_PUT_KEYS_MAX      30 /* keys in one put or withdrawal */
 #define DHT_REPLY_RECORDS_MAX 6
 #define DHT_PAD_MAX           400 /* three times this is a full datagram */
 
@@ -33,6 +33,7 @@ struct dht_message {
     struct bytes record;     /* put: the signed record */
     struct bytes keys;       /* put: provider keys, 32 bytes each */
     struct bytes renew;      /* put: "renew what you hold of mine in this range, if it is exactly this" */
+    struct bytes withdraw;   /* put: provider keys of mine to forget, 32 bytes each */
     uint16_t port, self_port;
     /* replies */
     int status;              /* 0, or a code below zero */

@@ -484,6 +484,14 @@ struct dht_stored *dht_storage_find(const struct dht_storage *s, uint8_t kind, c
     return r;
 }
 
+bool dht_storage_remove(struct dht_storage *s, uint8_t kind, const uint8_t key[DHT_KEY_SIZE], const uint8_t publisher[NODE_KEY_SIZE])
+{
+    struct dht_stored *r = dht_storage_find(s, kind, key, publisher);
+    if (r)
+        record_free(s, r);
+    return r != NULL;
+}
+
 void dht_stored_copy(const struct dht_stored *r, uint8_t *out)
 {
     size_t done = 0;

@@ -56,6 +56,8 @@ struct dht_stored *dht_storage_first(const struct dht_storage *s, uint8_t kind, 
 struct dht_stored *dht_storage_next(const struct dht_stored *r);
 struct dht_stored *dht_storage_find(const struct dht_storage *s, uint8_t kind, const uint8_t key[DHT_KEY_SIZE],
                                     const uint8_t publisher[NODE_KEY_SIZE]);
+/* False: there is none. */
+bool dht_storage_remove(struct dht_storage *s, uint8_t kind, const uint8_t key[DHT_KEY_SIZE], const uint8_t publisher[NODE_KEY_SIZE]);
 /* Copies the wire form (r->size bytes). */
 void dht_stored_copy(const struct dht_stored *r, uint8_t *out);
 /* Removes up to `max` expired records; returns how many. */

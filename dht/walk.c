@@ -10,6 +10,8 @@
 #define ROOM_RESERVE          8
 #define WALK_BYTES_PER_SECOND (128 * 1024)
 #define RENEW_LEAST           3 /* fewer keys are as cheap in full */
+#define WITHDRAWALS_MAX       6 /* tries that reach nobody, in an hour: the records have expired by themselves */
+#define GONE_PER_CALL         64
 
 static void region_range(const struct dht_lookup *l, uint64_t *first, uint64_t *last)
 {
@@ -55,7 +57,7 @@ static void walk_mark(struct dht_node *n, struct dht_lookup *l, bool urgent, uin
         uint64_t prefix = get_be64(e->key);
         if (prefix > last)
             break;
-        if (e->walk == 0 && (!urgent || e->due_s == DHT_DUE_URGENT)) {
+        if (e->walk == 0 && e->gone == l->withdrawing && (!urgent || e->due_s == DHT_DUE_URGENT)) {
             e->walk = l->walk;
             e->stored = 0;
             l->renewing = l->renewing || e->stored_before;
@@ -68,20 +70,48 @@ static void walk_mark(struct dht_node *n, struct dht_lookup *l, bool urgent, uin
     }
 }
 
+static uint32_t retry_s(const struct dht_announced *e)
+{
+    return e->failures < 5 ? 60u << e->failures : 1800;
+}
+
+static void gone_in_vain(struct dht_node *n, struct dht_announced *e)
+{
+    if (e->failures >= WITHDRAWALS_MAX) {
+        dht_announce_remove(&n->announce, e->key);
+        return;
+    }
+    uint32_t wait_s = retry_s(e);
+    e->failures++;
+    dht_announce_set_due(&n->announce, e, dht_now_s(n) + wait_s);
+}
+
+/* Nobody to tell: whoever waits for an urgent one is told so, the rest waits. False: enough for this call. */
+static bool walk_alone(struct dht_node *n, struct dht_announced *e, uint32_t *gone)
+{
+    if (e->gone && ++*gone <= GONE_PER_CALL) {
+        gone_in_vain(n, e);
+        return true;
+    }
+    if (e->op == 0 || n->room <= ROOM_RESERVE) {
+        n->timers[DHT_TIMER_ANNOUNCE] = n->now + (e->op ? 0 : e->gone ? CORE_SECONDS(1) : CORE_SECONDS(10));
+        return false;
+    }
+    dht_notify(n, DHT_NOTICE_ANNOUNCED, e->op)->u.notice.status = ERR_NOT_FOUND;
+    e->op = 0;
+    dht_announce_set_due(&n->announce, e, dht_now_s(n) + 1);
+    return true;
+}
+
 void dht_walk_start(struct dht_node *n)
 {
     struct dht_announced *e;
+    uint32_t gone = 0;
     n->timers[DHT_TIMER_ANNOUNCE] = CORE_NEVER;
     while (n->walking < WALKS_PARALLEL && (e = dht_announce_due(&n->announce, dht_now_s(n)))) {
         if (!n->joined || dht_live(n) == 0) {
-            /* Nobody to tell: whoever waits for an urgent one is told so, the rest waits. */
-            if (e->op == 0 || n->room <= ROOM_RESERVE) {
-                n->timers[DHT_TIMER_ANNOUNCE] = n->now + (e->op ? 0 : CORE_SECONDS(10));
+            if (!walk_alone(n, e, &gone))
                 return;
-            }
-            dht_notify(n, DHT_NOTICE_ANNOUNCED, e->op)->u.notice.status = ERR_NOT_FOUND;
-            e->op = 0;
-            dht_announce_set_due(&n->announce, e, dht_now_s(n) + 1);
             continue;
         }
         struct dht_lookup *l = dht_lookup_start(n, DHT_MODE_ANNOUNCE, e->key, n->config->k);
@@ -93,20 +123,22 @@ void dht_walk_start(struct dht_node *n)
         l->kind = DHT_PROVIDER;
         l->walk = n->walk_next;
         l->op = e->op;
+        l->withdrawing = e->gone;
         l->region_bits = region_bits(dht_network_size(n), n->config->k);
         uint64_t last;
         region_range(l, &l->region_cursor, &last);
         uint32_t count = 0;
         walk_mark(n, l, e->due_s == DHT_DUE_URGENT, &count);
         core_assert(count > 0);
-        if (count > 1)
+        if (count > 1 || l->withdrawing)
             l->width = (uint16_t)(2 * n->config->k);
     }
     if (n->walking < WALKS_PARALLEL)
         dht_timer_at_most(n, DHT_TIMER_ANNOUNCE, dht_time_of(n, n->announce.next_due_s));
 }
 
-/* Is `c` one of those that should hold this key: among the closest that answered, or anybody in a region found too dense? */
+/* Is `c` one of those that should hold this key: among the closest that answered, or anybody in a region found too dense? A withdrawal goes
+ * to twice as many: nodes that came since then have pushed holders outwards. */
 static bool holds(const struct dht_node *n, const struct dht_lookup *l, const struct dht_candidate *c, const struct dht_announced *e)
 {
     uint64_t key = get_be64(e->key), mine = c->position ^ key;
@@ -117,7 +149,7 @@ static bool holds(const struct dht_node *n, const struct dht_lookup *l, const st
         const struct dht_candidate *other = &l->candidates[i];
         nearer += other->state == DHT_ANSWERED && other->family == c->family && (other->position ^ key) < mine;
     }
-    return nearer < n->config->replicas[DHT_PROVIDER];
+    return nearer < n->config->replicas[DHT_PROVIDER] * (l->withdrawing ? 2u : 1u);
 }
 
 /* Everything of this region that `c` should hold, as a count and a sum; the same sum is made by the holder. */
@@ -187,7 +219,7 @@ static bool put_send(struct dht_node *n, struct dht_lookup *l, struct dht_candid
     }
     if (!renewal) {
         count = put_keys(n, l, c, keys, &next, &end);
-        m.keys = bytes_of(keys, count * DHT_KEY_SIZE);
+        *(l->withdrawing ? &m.withdraw : &m.keys) = bytes_of(keys, count * DHT_KEY_SIZE);
     }
     if (count == 0) {
         c->store = DHT_STORE_STORED;
@@ -273,7 +305,7 @@ void dht_walk_reply(struct dht_node *n, struct dht_lookup *l, struct dht_candida
     uint32_t count = put_keys(n, l, c, keys, &next, &end);
     for (uint32_t i = 0; i < count && i < m->results.size && i < c->put_count; i++) {
         struct dht_announced *e = dht_announce_find(&n->announce, keys + i * DHT_KEY_SIZE);
-        if (m->results.data[i] == 0)
+        if (m->results.data[i] == 0 || (l->withdrawing && m->results.data[i] == -ERR_NOT_FOUND))
             count_stored(e);
         else if (!refusal)
             refusal = -(int)m->results.data[i];
@@ -287,14 +319,32 @@ void dht_walk_reply(struct dht_node *n, struct dht_lookup *l, struct dht_candida
         l->stored++;
 }
 
+/* A walk ended that was not what its key wants now, or one that withdrew it. */
+static void gone_finish(struct dht_node *n, struct dht_lookup *l, struct dht_announced *e)
+{
+    bool told = e->stored != 0;
+    e->walk = 0;
+    e->stored = 0;
+    if (!l->withdrawing || !e->gone)
+        dht_announce_set_due(&n->announce, e, dht_now_s(n));
+    else if (told)
+        dht_announce_remove(&n->announce, e->key);
+    else
+        gone_in_vain(n, e);
+}
+
 static void key_finish(struct dht_node *n, struct dht_lookup *l, struct dht_announced *e, uint32_t due_s, uint32_t holders)
 {
+    if (l->withdrawing || e->gone) {
+        gone_finish(n, l, e);
+        return;
+    }
     n->announce.stored_count += (e->stored != 0) - (e->stored_before != 0);
     e->stored_before = e->stored;
     e->walk = 0;
-    uint32_t retry_s = e->failures < 5 ? 60u << e->failures : 1800;
+    uint32_t wait_s = retry_s(e);
     e->failures = (uint8_t)(e->stored ? 0 : e->failures + (e->failures < UINT8_MAX));
-    dht_announce_set_due(&n->announce, e, e->stored ? due_s : dht_now_s(n) + retry_s);
+    dht_announce_set_due(&n->announce, e, e->stored ? due_s : dht_now_s(n) + wait_s);
     if (!e->op)
         return;
     struct effect *x = dht_notify(n, DHT_NOTICE_ANNOUNCED, e->op);

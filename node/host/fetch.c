@@ -27,6 +27,21 @@ void fetch_kick(struct fetches *f)
     uv_timer_start(&f->timer, on_tick, 0, FETCH_TICK_MS);
 }
 
+static struct fetch_unit *unit_of(struct fetches *f, uint32_t swarm)
+{
+    struct fetch_unit *u;
+    HASH_FIND(hh, f->swarms, &swarm, sizeof swarm, u);
+    return u;
+}
+
+/* Unshared: what only serves on after its job ended stops at once; what is still being fetched, or of a tree that is, goes on. */
+static void on_lost(void *context, uint32_t swarm)
+{
+    struct fetch_unit *u = unit_of(context, swarm);
+    if (u && !u->fetch && u->state == UNIT_COMPLETE)
+        fetch_unit_close(u);
+}
+
 struct fetches *fetches_new(struct host_core *core, struct jobs *jobs, struct shares *shares, const char *home)
 {
     struct fetches *f = calloc(1, sizeof *f);
@@ -42,6 +57,7 @@ struct fetches *fetches_new(struct host_core *core, struct jobs *jobs, struct sh
         return NULL;
     }
     f->timer.data = f;
+    shares_on_lost(shares, on_lost, f);
     return f;
 }
 
@@ -59,6 +75,7 @@ void fetches_stop(struct fetches *f, void (*stopped)(void *context), void *conte
 {
     core_assert(!f->stopping);
     f->stopping = true;
+    shares_on_lost(f->shares, NULL, NULL);
     f->stopped = stopped;
     f->stopped_context = context;
     uv_timer_stop(&f->timer);
@@ -340,13 +357,6 @@ void fetches_start(struct fetches *f)
 }
 
 /* ---- Notices ---- */
-
-static struct fetch_unit *unit_of(struct fetches *f, uint32_t swarm)
-{
-    struct fetch_unit *u;
-    HASH_FIND(hh, f->swarms, &swarm, sizeof swarm, u);
-    return u;
-}
 
 /* Who was banned is not told per swarm; a job that nobody serves any more draws its conclusion from it. */
 static void banned(struct fetches *f, int status)

@@ -22,6 +22,9 @@ void shares_content(struct shares *s, uint32_t session, uint32_t channel, bool p
 uint32_t shares_swarm(struct shares *s, const struct content_id *id, bool pack);
 uint32_t shares_ref(struct shares *s, const struct content_id *id, bool pack); /* its ref in the data plane; 0: none */
 void shares_swarm_set(struct shares *s, const struct content_id *id, bool pack, uint32_t swarm, uint32_t ref); /* swarm 0 removes */
+/* Told of a swarm that shares_swarm_set entered and whose content the store no longer lists (unshared, gone, changed): its owner closes it unless
+ * it is still being fetched. One listener; NULL: none. */
+void shares_on_lost(struct shares *s, void (*lost)(void *context, uint32_t swarm), void *context);
 /* Notices: XFER_NOTICE_IDLE closes what was opened on demand; NODE_NOTICE_STORED goes to its job. True when it was ours. */
 bool shares_notice(struct shares *s, const struct effect *x);
 /* Fresh stamps of a fetched file or tree enter the store as shares (fetch.c, when done). 0: `done` is called once, on the loop thread and never

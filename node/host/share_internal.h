@@ -230,6 +230,8 @@ struct shares {
     struct net_addr addresses[SHARE_ADDRESSES_MAX];
     uint32_t address_count;
     struct share_watch *watch;
+    void (*lost)(void *context, uint32_t swarm); /* shares_on_lost */
+    void *lost_context;
 };
 void shares_key_queue(struct shares *s, const uint8_t key[HASH_SIZE], bool remove);
 void shares_next(struct shares *s);    /* starts the next job */

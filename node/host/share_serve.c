@@ -8,6 +8,7 @@
 
 #define WAITERS_MAX 64u /* peers that ask while a pack is being read; later ones are told no and come again  \
                          */
+#define LOST_MAX    256u /* swarms of fetch.c found unshared in one look; the rest serve on until they are idle */
 #define OPENING_MAX 64u /* packs being read at once: a manifest each in memory */
 
 struct open_key {
@@ -98,12 +99,25 @@ static void open_close(struct shares *s, struct share_open *o)
 
 void share_serve_check(struct shares *s)
 {
+    uint32_t lost[LOST_MAX], lost_count = 0;
     for (struct share_open *o = s->opened, *next; o; o = next) {
         struct store_content c;
         next = o->hh.next;
-        if (o->ours && store_content_find(s->core->store, o->by.key, &c) == ERR_NOT_FOUND)
+        if (store_content_find(s->core->store, o->by.key, &c) != ERR_NOT_FOUND)
+            continue;
+        if (o->ours)
             open_close(s, o);
+        else if (lost_count < LOST_MAX)
+            lost[lost_count++] = o->swarm;
     }
+    for (uint32_t i = 0; i < lost_count && s->lost; i++)
+        s->lost(s->lost_context, lost[i]);
+}
+
+void shares_on_lost(struct shares *s, void (*lost)(void *context, uint32_t swarm), void *context)
+{
+    s->lost = lost;
+    s->lost_context = context;
 }
 
 void share_serve_stop(struct shares *s)

@@ -161,6 +161,53 @@ static void test_tokens_and_false_addresses(void **state)
     world_free(w);
 }
 
+/* A withdrawal drops the sender's own record and no other's, and only with its token. */
+static void test_withdrawal_of_others(void **state)
+{
+    (void)state;
+    struct world *w = settled(14, 20, NULL);
+    struct stranger s, owner;
+    uint8_t key[32];
+    world_key(key, 2, 7);
+    struct dht_message get = {.type = DHT_GET, .key = key, .kind = DHT_PROVIDER, .flags = DHT_FLAG_UNLISTED};
+    struct dht_message put = {.type = DHT_PUT, .kind = DHT_PROVIDER, .keys = bytes_of(key, 32), .has_token = true, .flags = DHT_FLAG_UNLISTED};
+    struct dht_message gone = {.type = DHT_PUT, .kind = DHT_PROVIDER, .withdraw = bytes_of(key, 32), .has_token = true,
+                               .flags = DHT_FLAG_UNLISTED};
+    stranger_init(&s, w, 2, net_addr_v4(127, 0, 0, 3, 700));
+    assert_int_equal(stranger_send(&s, w, 4, &get, 300), 0);
+    uint8_t token[DHT_TOKEN_SIZE];
+    memcpy(token, s.m.token, DHT_TOKEN_SIZE);
+    stranger_init(&owner, w, 1, net_addr_v4(127, 0, 0, 2, 777));
+    assert_int_equal(stranger_send(&owner, w, 4, &get, 300), 0);
+    memcpy(put.token, owner.m.token, DHT_TOKEN_SIZE);
+    assert_int_equal(stranger_send(&owner, w, 4, &put, 0), 0);
+    assert_int_equal(status_of(w, 4).records, 1);
+    /* a stranger, with a token of its own; then with the owner's address but not its key; then the owner with a token too old */
+    memcpy(gone.token, token, DHT_TOKEN_SIZE);
+    w->tap_context = &s;
+    assert_int_equal(stranger_send(&s, w, 4, &gone, 0), 0);
+    assert_int_equal(s.m.status, 0);
+    assert_int_equal(s.m.results.data[0], -ERR_NOT_FOUND);
+    s.addr = owner.addr;
+    memcpy(gone.token, put.token, DHT_TOKEN_SIZE);
+    assert_int_equal(stranger_send(&s, w, 4, &gone, 0), 0);
+    assert_int_equal(s.m.status, ERR_AUTH);
+    w->tap_context = &owner;
+    memcpy(gone.token, token, DHT_TOKEN_SIZE);
+    assert_int_equal(stranger_send(&owner, w, 4, &gone, 0), 0);
+    assert_int_equal(owner.m.status, ERR_AUTH);
+    assert_int_equal(status_of(w, 4).records, 1);
+    /* the owner itself, once */
+    memcpy(gone.token, put.token, DHT_TOKEN_SIZE);
+    assert_int_equal(stranger_send(&owner, w, 4, &gone, 0), 0);
+    assert_int_equal(owner.m.status, 0);
+    assert_int_equal(owner.m.results.data[0], 0);
+    assert_int_equal(status_of(w, 4).records, 0);
+    assert_int_equal(stranger_send(&owner, w, 4, &gone, 0), 0);
+    assert_int_equal(owner.m.results.data[0], -ERR_NOT_FOUND);
+    world_free(w);
+}
+
 /* A captured answer: again, from another address, with a wrong id, sealed by another key. None is taken. */
 static struct {
     uint32_t from, to;
@@ -544,6 +591,7 @@ int main(void)
         cmocka_unit_test(test_flood),               cmocka_unit_test(test_upload_cap),
         cmocka_unit_test(test_wrong_clock),         cmocka_unit_test(test_loss_and_dead),
         cmocka_unit_test(test_churn),               cmocka_unit_test(test_alone_and_back),
+        cmocka_unit_test(test_withdrawal_of_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

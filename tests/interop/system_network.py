@@ -66,6 +66,30 @@ def join_a_running_node():
         assert refused.code == 1 and "--home" in refused.err, refused
 
 
+@test()
+def unshared_and_found_no_more():
+    """unshare: within seconds a third node finds nobody, and who fetched it stops serving at once when it unshares too"""
+    with Nodes() as world:
+        nodes = world.network(4)
+        source = make_file(world.path("source"), 3000000)
+        links = {1: nodes[1].link(source)}
+        nodes[2].get(links[1], world.path("got"), "--timeout", "60s")
+        links[2] = nodes[2].link(world.path("got"))
+        bare = without_sources(links[1])
+
+        def providers():
+            said = nodes[3].run("find", "--json", bare, check=False)
+            assert said.code in (0, 4), said
+            return said.json()["providers"]
+
+        wait_for(lambda: providers() >= 1, "it to be found")
+        nodes[1].run("unshare", source)
+        nodes[2].run("unshare", world.path("got"))
+        wait_for(lambda: providers() == 0, "both to be forgotten", timeout=8)
+        said = nodes[3].get(links[2], world.path("late"), "--timeout", "2s", check=False)  # its hint helps no longer either
+        assert said.code == 8 and not world.path("late").exists(), said
+
+
 def on_a_terminal(node, *arguments, columns=140):
     """What a command prints on a terminal that wide."""
     master, slave = pty.openpty()

@@ -316,6 +316,12 @@ int world_announce(struct world *w, uint32_t i, const uint8_t key[32], bool urge
     return status;
 }
 
+void world_unannounce(struct world *w, uint32_t i, const uint8_t key[32])
+{
+    dht_unannounce(w->nodes[i].dht, key);
+    carry(w, i);
+}
+
 const struct world_notice *world_notice_find(const struct world *w, uint32_t node, uint32_t op, uint32_t kind, uint32_t skip)
 {
     for (uint32_t i = 0; i < w->notice_count; i++) {

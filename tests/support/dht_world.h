@@ -73,6 +73,7 @@ int world_find(struct world *w, uint32_t i, const uint8_t target[32], uint32_t o
 int world_get(struct world *w, uint32_t i, enum dht_kind kind, const uint8_t key[32], uint32_t op);
 int world_put(struct world *w, uint32_t i, enum dht_kind kind, const uint8_t key[32], struct bytes record, uint32_t op);
 int world_announce(struct world *w, uint32_t i, const uint8_t key[32], bool urgent, uint32_t op);
+void world_unannounce(struct world *w, uint32_t i, const uint8_t key[32]);
 
 /* Runs until the operation's DONE (or ANNOUNCED) notice, at most `limit` more; NULL when none came. */
 const struct world_notice *world_wait(struct world *w, uint32_t node, uint32_t op, core_time limit);
