@@ -23,10 +23,16 @@ struct content *content_new(struct app *app)
     if (!c)
         return NULL;
     c->app = app;
+    if ((size_t)snprintf(c->files, sizeof c->files, "%s/files", app->home.path) >= sizeof c->files ||
+        (size_t)snprintf(c->incoming, sizeof c->incoming, "%s/incoming", app->home.path) >= sizeof c->incoming) {
+        free(c);
+        return NULL;
+    }
     uv_prepare_init(&app->loop, &c->prepare);
     uv_timer_init(&app->loop, &c->timer);
     c->prepare.data = c->timer.data = c;
     c->handles = 2;
+    content_home_start(c);
     return c;
 }
 
@@ -72,11 +78,15 @@ void content_cancel(struct content_call *call)
 }
 
 /* Tells the owner; the call is gone. */
-static void call_fail(struct content_call *call, int status)
+void content_call_fail(struct content_call *call, int status)
 {
     struct content_call was = *call;
     content_call_free(call);
-    if (was.kind == CALL_RESOLVE)
+    if (was.begun)
+        was.begun(was.context, status, NULL);
+    else if (was.done)
+        was.done(was.context, status);
+    else if (was.kind == CALL_RESOLVE)
         was.info_done(was.context, status, NULL);
     else if (was.kind == CALL_LIST)
         was.list_done(was.context, status, NULL, 0, false);
@@ -95,7 +105,7 @@ void content_stop(struct content *c, void (*stopped)(void *context), void *conte
     DL_FOREACH_SAFE(c->calls, call, next)
     {
         if (!call->reading)
-            call_fail(call, ERR_CANCELLED);
+            content_call_fail(call, ERR_CANCELLED);
     }
     uv_close((uv_handle_t *)&c->prepare, on_handle_closed);
     uv_close((uv_handle_t *)&c->timer, on_handle_closed);
@@ -165,7 +175,7 @@ static bool share_named(void *context, const struct store_share *share)
     return false;
 }
 
-static void found_dir(struct found *f, const char *name)
+void content_found_dir(struct found *f, const char *name)
 {
     memset(f, 0, offsetof(struct found, local) + 1);
     f->in_tree = f->stamped = false;
@@ -253,17 +263,20 @@ static int walk(struct content *c, const char *rest, struct found *f)
     return 0;
 }
 
-static int find(struct content *c, const char *path, const struct link *hints, struct found *f)
+static int find(struct content *c, const struct account_who *who, const char *path, const struct link *hints,
+                struct found *f)
 {
     char top[CONTENT_NAME_MAX + 1], name[CONTENT_NAME_MAX + 1], share_path[PATH_MAX];
     struct content_id id;
-    found_dir(f, "");
+    content_found_dir(f, "");
+    if (content_is_home(path))
+        return content_home_find(c, who, path, f);
     if (!segment(&path, top))
         return 0;
     bool shared = strcmp(top, "shared") == 0, content = strcmp(top, "content") == 0;
-    if (!shared && !content && strcmp(top, "name") != 0 && strcmp(top, "home") != 0)
+    if (!shared && !content && strcmp(top, "name") != 0)
         return ERR_NOT_FOUND;
-    found_dir(f, top);
+    content_found_dir(f, top);
     if (!segment(&path, name))
         return 0;
     if (shared) {
@@ -363,7 +376,7 @@ static bool give(struct content_call *call, const struct found *f)
     int error = f->info.what == CONTENT_IS_FILE ? 0 : ERR_NOT_A_FILE;
     struct content_file *file = error ? NULL : content_file_open(was.c, f, call->hints, &error);
     if (error) {
-        call_fail(call, error);
+        content_call_fail(call, error);
         return true;
     }
     content_call_free(call);
@@ -382,13 +395,19 @@ static struct known *known_place(struct content *c, const char *path)
 static void known_keep(struct content *c, const char *path, const struct found *f)
 {
     struct known *k = known_place(c, path);
-    if (!f->local[0])
+    if (!f->local[0] || content_is_home(path)) /* of homes not everybody may know, and they change */
         return;
     free(k->path);
     k->path = strdup(path);
     k->found = *f;
     k->found.info.name = k->found.name;
     k->until = host_now(&c->app->core) + KNOWN_FOR;
+}
+
+void content_known_forget(struct content *c)
+{
+    for (uint32_t i = 0; i < KNOWN_PATHS; i++)
+        c->known[i].until = 0;
 }
 
 static bool resolve_step(struct content_call *call)
@@ -399,18 +418,18 @@ static bool resolve_step(struct content_call *call)
     struct found *f = calloc(1, sizeof *f);
     struct job *job;
     if (!f) {
-        call_fail(call, ERR_NO_MEMORY);
+        content_call_fail(call, ERR_NO_MEMORY);
         return true;
     }
     f->info.name = f->name;
-    int rc = find(call->c, call->path, call->hints, f);
+    int rc = find(call->c, &call->who, call->path, call->hints, f);
     f->info.name = f->name;
     if (rc == ERR_NO_SOURCES && call->job_id == 0) {
         rc = remote_start(call, f, true);
         free(f);
         if (rc == 0)
             return false;
-        call_fail(call, rc);
+        content_call_fail(call, rc);
         return true;
     }
     if (rc == ERR_NO_SOURCES) {
@@ -426,7 +445,7 @@ static bool resolve_step(struct content_call *call)
         f->info.name = f->name;
     }
     if (rc != 0) {
-        call_fail(call, rc);
+        content_call_fail(call, rc);
     } else {
         known_keep(call->c, call->path, f);
         give(call, f);
@@ -529,6 +548,8 @@ static int page_fill(struct content_call *call, const struct found *f, int rc, s
 
 static bool list_step(struct content_call *call)
 {
+    if (content_is_home(call->path))
+        return content_home_list(call);
     struct found *f = calloc(1, sizeof *f);
     struct page p = {.limit = call->limit, .from = call->from};
     p.entries = calloc(p.limit, sizeof *p.entries);
@@ -536,7 +557,7 @@ static bool list_step(struct content_call *call)
     int rc = ERR_NO_MEMORY;
     if (f && p.entries && p.names) {
         f->info.name = f->name;
-        rc = page_fill(call, f, find(call->c, call->path, call->hints, f), &p);
+        rc = page_fill(call, f, find(call->c, &call->who, call->path, call->hints, f), &p);
     }
     bool ended = rc != 1;
     if (rc == 0) {
@@ -544,7 +565,7 @@ static bool list_step(struct content_call *call)
         content_call_free(call);
         was.list_done(was.context, 0, p.entries, p.count, p.more);
     } else if (ended) {
-        call_fail(call, rc);
+        content_call_fail(call, rc);
     }
     free(p.entries);
     free(p.names);
@@ -558,6 +579,10 @@ static bool call_step(struct content_call *call, core_time now)
 {
     if (call->reading)
         return false;
+    if (call->kind == CALL_WRITE) {
+        content_call_fail(call, call->refused);
+        return true;
+    }
     bool ended = call->kind == CALL_READ   ? content_read_step(call, now)
                  : call->kind == CALL_LIST ? list_step(call)
                                            : resolve_step(call);
@@ -566,7 +591,7 @@ static bool call_step(struct content_call *call, core_time now)
     struct job *job = call->job_id ? jobs_find(call->c->app->jobs, call->job_id) : NULL;
     if (job && job->cancel)
         job->cancel(job);
-    call_fail(call, ERR_NO_SOURCES);
+    content_call_fail(call, ERR_NO_SOURCES);
     return true;
 }
 
@@ -619,14 +644,17 @@ static void on_timer(uv_timer_t *handle)
         pump(c);
 }
 
-static struct content_call *call_new(struct content *c, enum call_kind kind, const char *path,
-                                     const struct link *hints, core_time deadline, void *context)
+struct content_call *content_call_new(struct content *c, const struct account_who *who, enum call_kind kind,
+                                      const char *path, const struct link *hints, core_time deadline,
+                                      void *context)
 {
     struct content_call *call = c->stopping ? NULL : calloc(1, sizeof *call);
     if (!call)
         return NULL;
     call->c = c;
     call->kind = kind;
+    if (who)
+        call->who = *who;
     call->path = path ? strdup(path) : NULL;
     call->hints = hints ? malloc(sizeof *hints) : NULL;
     call->deadline = deadline;
@@ -648,8 +676,7 @@ struct content_call *content_resolve(struct content *c, const struct account_who
                                      const struct link *hints, core_time deadline, content_info_cb done,
                                      void *context)
 {
-    struct content_call *call = call_new(c, CALL_RESOLVE, path, hints, deadline, context);
-    (void)who;
+    struct content_call *call = content_call_new(c, who, CALL_RESOLVE, path, hints, deadline, context);
     if (call)
         call->info_done = done;
     return call;
@@ -659,8 +686,7 @@ struct content_call *content_list(struct content *c, const struct account_who *w
                                   const struct link *hints, uint64_t from, uint32_t limit, core_time deadline,
                                   content_list_cb done, void *context)
 {
-    struct content_call *call = call_new(c, CALL_LIST, path, hints, deadline, context);
-    (void)who;
+    struct content_call *call = content_call_new(c, who, CALL_LIST, path, hints, deadline, context);
     if (call) {
         call->from = from;
         call->limit = limit < 1 ? 1 : limit < CONTENT_LIST_MAX ? limit : CONTENT_LIST_MAX;
@@ -673,8 +699,7 @@ struct content_call *content_open(struct content *c, const struct account_who *w
                                   const struct link *hints, core_time deadline, content_open_cb done,
                                   void *context)
 {
-    struct content_call *call = call_new(c, CALL_OPEN, path, hints, deadline, context);
-    (void)who;
+    struct content_call *call = content_call_new(c, who, CALL_OPEN, path, hints, deadline, context);
     if (call)
         call->open_done = done;
     return call;
@@ -683,7 +708,7 @@ struct content_call *content_open(struct content *c, const struct account_who *w
 struct content_call *content_read(struct content_file *file, uint64_t offset, uint8_t *out, size_t size,
                                   uint64_t ahead, core_time deadline, content_read_cb done, void *context)
 {
-    struct content_call *call = call_new(file->c, CALL_READ, NULL, NULL, deadline, context);
+    struct content_call *call = content_call_new(file->c, NULL, CALL_READ, NULL, NULL, deadline, context);
     if (!call)
         return NULL;
     call->file = file;

@@ -1,11 +1,20 @@
-/* Between content_host.c (calls, paths, lists) and content_fetch_host.c (open files, the cache). */
+/* Between content_host.c (calls, paths, lists), content_fetch_host.c (open files, the cache) and the homes of
+ * accounts: content_home_host.c (reading them), content_write_host.c (uploads), content_change_host.c
+ * (changes, one at a time, and the sweep at start). */
 #ifndef SHOAL_CONTENT_INTERNAL_HOST_H
 #define SHOAL_CONTENT_INTERNAL_HOST_H
 #include <limits.h>
+#include <sys/stat.h>
 #include <utlist.h>
 #include "gateways/content_host.h"
 
-enum call_kind { CALL_RESOLVE, CALL_LIST, CALL_OPEN, CALL_READ };
+enum call_kind {
+    CALL_RESOLVE,
+    CALL_LIST,
+    CALL_OPEN,
+    CALL_READ,
+    CALL_WRITE /* begins or changes something */
+};
 
 struct found { /* where a path leads */
     struct content_info info;
@@ -22,6 +31,7 @@ struct content_call {
     struct content *c;
     enum call_kind kind;
     bool started, cancelled;
+    struct account_who who;
     char *path;
     struct link *hints;
     core_time deadline;
@@ -39,6 +49,9 @@ struct content_call {
     content_list_cb list_done;
     content_open_cb open_done;
     content_read_cb read_done;
+    content_begun_cb begun;
+    content_done_cb done;
+    int refused; /* of a CALL_WRITE that never began: told by the pump */
     void *context;
     struct content_call *prev, *next;
 };
@@ -72,6 +85,16 @@ struct known { /* where a path led a moment ago: saves the store's and the manif
     struct found found;
     core_time until;
 };
+/* Work for the thread pool that alters /home; queued, one at a time. */
+struct change {
+    uv_work_t work;
+    struct content *c;
+    struct change *next;
+    int status;                       /* ERR_CANCELLED before run: it never ran */
+    void (*run)(struct change *ch);   /* POOL */
+    void (*ended)(struct change *ch); /* loop; frees what holds it */
+};
+
 #define KNOWN_PATHS 32u
 #define KNOWN_FOR                                                                                            \
     CORE_SECONDS(1) /* also how long something taken back may still be opened; a changed file never is */
@@ -85,7 +108,12 @@ struct content {
     bool stopping, prepare_runs;
     struct content_call *calls;
     struct cached *cached;
-    uint32_t reads; /* in the pool */
+    uint32_t reads; /* in the pool, or queued for it */
+    struct change *changes, *changes_last;
+    bool changing;
+    uint32_t last_upload;
+    char incoming_mark[16];                   /* names in home/incoming that are of this run */
+    char files[PATH_MAX], incoming[PATH_MAX]; /* home/files, home/incoming */
     uint32_t last_reader;
     void (*stopped)(void *context);
     void *stopped_context;
@@ -94,6 +122,12 @@ struct content {
 void content_kick(struct content *c); /* calls are looked at before the loop sleeps again */
 void content_call_free(struct content_call *call);
 void content_maybe_stopped(struct content *c);
+struct content_call *content_call_new(struct content *c, const struct account_who *who, enum call_kind kind,
+                                      const char *path, const struct link *hints, core_time deadline,
+                                      void *context);
+void content_call_fail(struct content_call *call, int status);
+void content_known_forget(struct content *c);
+void content_found_dir(struct found *f, const char *name);
 /* content_fetch_host.c */
 struct content_file *content_file_open(struct content *c, const struct found *what, const struct link *hints,
                                        int *error);
@@ -101,4 +135,37 @@ struct content_file *content_file_open(struct content *c, const struct found *wh
 bool content_read_step(struct content_call *call, core_time now);
 void content_cache_tick(struct content *c, core_time now);
 bool content_cache_path(struct content *c, const struct content_id *id, char *out, size_t cap);
+/* content_home_host.c. Where a path below /home leads: `relative` to home/files, "" for /home itself. 0,
+ * ERR_NOT_FOUND, ERR_PERMISSION, ERR_MALFORMED. */
+bool content_is_home(const char *path);
+bool content_home_may(const struct account_who *who, const char *account, size_t size);
+int content_home_relative(const struct account_who *who, const char *path, const char **relative);
+int content_home_find(struct content *c, const struct account_who *who, const char *path, struct found *f);
+bool content_home_list(struct content_call *call); /* begins it; true: it ended */
+void content_home_info(struct store *store, const char *place, const char *name, const struct stat *st,
+                       struct content_info *out); /* name stays the caller's */
+void content_stamp_of(struct file_stamp *out, const struct stat *st);
+bool content_stamp_equal(const struct file_stamp *a, const struct file_stamp *b);
+/* content_change_host.c */
+void content_change_queue(struct content *c, struct change *ch);
+void content_home_start(struct content *c); /* folders, and the sweep */
+struct lost_keys {                          /* provider keys that a change made void */
+    uint8_t (*keys)[HASH_SIZE];
+    uint32_t count, cap;
+};
+bool content_lost_add(void *context, const uint8_t key[HASH_SIZE]);
+/* POOL. One file of a home as a share of its own, in the caller's transaction. */
+int content_record_file(struct content *c, struct store *store, const char *place,
+                        const struct content_id *id, const struct file_stamp *stamp, struct lost_keys *lost);
+int content_forget_file(struct store *store, const char *place, struct lost_keys *lost);
+/* POOL. Opens the directory that the last part of `relative` lies in, making the account's own and, when
+ * `parents`, all; *name is that part. *made (may be NULL): some directory is new. A descriptor or a negative
+ * error. */
+int content_home_parent(const struct content *c, const char *relative, bool parents, const char **name,
+                        bool *made);
+int content_home_sync(const struct content *c,
+                      const char *relative); /* all directories above it, to the disk */
+/* Checks rights and names of a path that is to be written; relative has an account and at least one part
+ * behind it. */
+int content_home_writable(const struct account_who *who, const char *path, const char **relative);
 #endif

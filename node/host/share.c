@@ -300,6 +300,19 @@ int shares_remove(struct shares *s, const char *what)
     return 0;
 }
 
+void shares_recorded(struct shares *s, const uint8_t *added, const uint8_t (*lost)[HASH_SIZE],
+                     uint32_t lost_count)
+{
+    if (s->stopping)
+        return;
+    for (uint32_t i = 0; i < lost_count; i++)
+        shares_key_queue(s, lost[i], true);
+    if (added)
+        shares_key_queue(s, added, false);
+    if (lost_count)
+        share_serve_check(s);
+}
+
 /* ---- Links ---- */
 
 void shares_set_addresses(struct shares *s, const struct net_addr *addresses, uint32_t count)

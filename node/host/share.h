@@ -32,6 +32,9 @@ bool shares_notice(struct shares *s, const struct effect *x);
  * is not absolute, too long, or when the node stops; ERR_NO_MEMORY. */
 int shares_adopt(struct shares *s, const char *path, const struct content_id *id, bool announce, void (*done)(void *context, int status),
                  void *context);
+/* Somebody else recorded (a gateway's home): `added` (may be NULL) is announced at once, `lost` are announced no more unless another content still has
+ * the key, and what is open for serving but no longer in the store is closed. */
+void shares_recorded(struct shares *s, const uint8_t *added, const uint8_t (*lost)[HASH_SIZE], uint32_t lost_count);
 /* The addresses this node listens on, for links; an unspecified one (0.0.0.0, [::]) gives its port to the address others see us under. Copied. */
 void shares_set_addresses(struct shares *s, const struct net_addr *addresses, uint32_t count);
 /* The link of a content with this node's addresses as sources. */

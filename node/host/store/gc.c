@@ -54,14 +54,20 @@ static int walk_folder(struct walk *w, const char *path, int depth)
     return status;
 }
 
-static int walk_home(struct store *s, struct walk *w)
+struct kind {
+    const char *name;
+    int depth; /* of folders below it */
+};
+static const struct kind KINDS[] = {{"objects", 1}, {"trees", 1}, {"files", 64}, {"incoming", 0}, {"cache", 64}};
+#define KINDS_OURS 2 /* the first ones hold what only the store names */
+
+static int walk_home(struct store *s, struct walk *w, size_t kinds)
 {
     char path[PATH_MAX];
-    static const char *const kinds[] = {"objects", "trees"};
-    for (size_t i = 0; i < 2; i++) {
-        if ((size_t)snprintf(path, sizeof path, "%s/%s", s->home, kinds[i]) >= sizeof path)
+    for (size_t i = 0; i < kinds; i++) {
+        if ((size_t)snprintf(path, sizeof path, "%s/%s", s->home, KINDS[i].name) >= sizeof path)
             return ERR_RANGE;
-        int status = walk_folder(w, path, 1);
+        int status = walk_folder(w, path, KINDS[i].depth);
         if (status)
             return status;
     }
@@ -97,7 +103,7 @@ int store_usage(struct store *s, uint64_t *bytes)
             stat(path, &st) == 0)
             *bytes += disk_bytes(&st);
     }
-    int status = walk_home(s, &w);
+    int status = walk_home(s, &w, sizeof KINDS / sizeof *KINDS);
     if (status == 0) {
         s->usage = *bytes;
         s->added = 0;
@@ -375,7 +381,7 @@ int store_gc(struct store *s, bool dry_run, bool (*each)(void *context, const ch
     if (status == 0)
         status = mark_all(&g.mark);
     if (status == 0)
-        status = walk_home(s, &w);
+        status = walk_home(s, &w, KINDS_OURS);
     free(g.mark.live.places);
     free(g.mark.live.taken);
     free(g.mark.stack);
