@@ -28,13 +28,13 @@ int gateways_may_listen(struct gateways *g, const struct net_addr *address, cons
                         char *message)
 {
     struct net_addr a = *address;
-    (void)g;
     a.port = 1;
-    if (net_addr_scope(&a) == NET_SCOPE_LOOPBACK)
+    if (net_addr_scope(&a) == NET_SCOPE_LOOPBACK || accounts_count(g->accounts) > 0)
         return 0;
     snprintf(message, APP_MESSAGE_MAX,
-             "%s would be open to other computers, which takes accounts, and this version has none yet: use "
-             "127.0.0.1:PORT, or off",
+             "%s is open to other computers, which takes an account: make one first with `shoal account add "
+             "NAME`, or "
+             "listen on 127.0.0.1:PORT, or off",
              setting);
     return ERR_PERMISSION;
 }
@@ -43,12 +43,15 @@ int gateways_may_listen(struct gateways *g, const struct net_addr *address, cons
 
 static void maybe_free(struct gateways *g)
 {
-    if (!g->closing || g->holds || (g->content && !g->content_stopped))
+    if (!g->closing || g->holds || (g->content && !g->content_stopped) ||
+        (g->accounts && !g->accounts_stopped))
         return;
     for (int i = 0; i < GATEWAY_COUNT; i++)
         if (g->state[i])
             gateway_kinds[i].free(g);
     content_free(g->content);
+    accounts_free(g->accounts);
+    sessions_free(g->sessions);
     g->app->gateways = NULL;
     free(g);
 }
@@ -72,6 +75,13 @@ static void on_content_stopped(void *context)
     maybe_free(g);
 }
 
+static void on_accounts_stopped(void *context)
+{
+    struct gateways *g = context;
+    g->accounts_stopped = true;
+    maybe_free(g);
+}
+
 void gateways_stop(struct gateways *g)
 {
     if (g->closing)
@@ -83,6 +93,8 @@ void gateways_stop(struct gateways *g)
             gateway_kinds[i].stop(g);
     if (g->content)
         content_stop(g->content, on_content_stopped, g);
+    if (g->accounts)
+        accounts_stop(g->accounts, on_accounts_stopped, g);
     gateways_release(g);
 }
 
@@ -94,10 +106,22 @@ static void on_app_stop(struct app *app)
 
 /* ---- Beginning ---- */
 
+static core_time clock_of(void *app)
+{
+    return host_now(&((struct app *)app)->core);
+}
+
 static int start_all(struct gateways *g, char *message)
 {
     snprintf(message, APP_MESSAGE_MAX, "out of memory");
-    g->content = content_new(g->app);
+    struct limits_config limits;
+    limits_config_default(&limits);
+    host_random(limits.seed, sizeof limits.seed);
+    g->sessions = sessions_new(&limits, clock_of, g->app);
+    if (g->sessions)
+        g->accounts = accounts_new(g->app, sessions_limits(g->sessions));
+    if (g->accounts)
+        g->content = content_new(g->app);
     if (!g->content)
         return ERR_NO_MEMORY;
     for (int i = 0; i < GATEWAY_COUNT; i++) {

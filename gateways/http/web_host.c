@@ -448,6 +448,13 @@ static int web_listen(struct gateways *g, char *message)
     int r = gateways_may_listen(g, &w->address, setting, message);
     if (r != 0)
         return r;
+    if (!is_loopback(w->address)) {
+        snprintf(message, APP_MESSAGE_MAX,
+                 "http on %s would be open to other computers, and this version cannot sign them in yet: use "
+                 "127.0.0.1:PORT, or off",
+                 wanted);
+        return ERR_PERMISSION;
+    }
     r = http_server_open_tcp(&w->server, &g->app->loop, &config, &w->address);
     if (r == UV_EADDRINUSE && !wanted[0]) {
         w->address.port = 0;

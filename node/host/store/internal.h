@@ -13,6 +13,10 @@
     "row, key, root, size, kind, place, state, path, directory, device, inode, file_size, mtime_ns, ctime_ns, "        \
     "(SELECT share FROM owner WHERE owner.content = content.row LIMIT 1), announce"
 #define S "row, path, name, root, size, kind, bytes, files, added_s, with_times, fetched, state"
+#define A "name, hash, privilege, added_s, last_s"
+#define L                                                                                                              \
+    "row, account, (SELECT privilege FROM account WHERE name = login.account), token, label, origin, since_s, "        \
+    "last_s, expires_s FROM login"
 #define STORE_STATEMENTS(X)                                                                                            \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                                        \
     X(COMMIT, "COMMIT")                                                                                                \
@@ -71,6 +75,25 @@
     X(PINS, "SELECT root, size, kind FROM pin ORDER BY root, size, kind")                                              \
     X(VALUE_PUT, "INSERT INTO value (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")          \
     X(VALUE_GET, "SELECT value FROM value WHERE key = ?1")                                                             \
+    X(ACCOUNT_PUT, "INSERT INTO account (name, hash, privilege, added_s, last_s) VALUES (?1, ?2, ?3, ?4, 0) "          \
+                   "ON CONFLICT DO NOTHING")                                                                           \
+    X(ACCOUNT_HASH, "UPDATE account SET hash = ?2 WHERE name = ?1")                                                    \
+    X(ACCOUNT_USED, "UPDATE account SET last_s = ?2 WHERE name = ?1")                                                  \
+    X(ACCOUNT_REMOVE, "DELETE FROM account WHERE name = ?1")                                                           \
+    X(ACCOUNT_FIND, "SELECT " A " FROM account WHERE name = ?1")                                                       \
+    X(ACCOUNTS, "SELECT " A " FROM account ORDER BY name")                                                             \
+    X(ACCOUNT_COUNT, "SELECT count(*), coalesce(sum(privilege = ?1), 0) FROM account")                                 \
+    X(LOGIN_PUT, "INSERT INTO login (digest, account, token, label, origin, since_s, last_s, expires_s) VALUES (?1, "   \
+                 "?2, ?3, ?4, ?5, ?6, ?6, ?7)")                                                                        \
+    X(LOGIN_FIND, "SELECT " L " WHERE digest = ?1 AND (expires_s = 0 OR expires_s > ?2)")                              \
+    X(LOGIN_USED, "UPDATE login SET last_s = ?2, expires_s = ?3 WHERE row = ?1")                                       \
+    X(LOGIN_REMOVE, "DELETE FROM login WHERE row = ?1")                                                                \
+    X(LOGINS_REMOVE, "DELETE FROM login WHERE account IS ?1 AND token <= ?2 AND row <> ?3")                            \
+    X(LOGINS_EXPIRED, "DELETE FROM login WHERE expires_s <> 0 AND expires_s <= ?1")                                    \
+    X(LOGINS_SURPLUS, "DELETE FROM login WHERE row IN (SELECT row FROM login WHERE account IS ?1 AND token = ?2 "       \
+                      "ORDER BY last_s DESC, row DESC LIMIT -1 OFFSET ?3)")                                            \
+    X(LOGINS, "SELECT " L " WHERE account IS ?1 ORDER BY row")                                                         \
+    X(LOGINS_ALL, "SELECT " L " ORDER BY row")                                                                         \
     X(LIVE, "SELECT DISTINCT root, size, kind FROM content WHERE place = 2 OR EXISTS "                                 \
             "(SELECT 1 FROM owner WHERE owner.content = content.row)")                                                 \
     X(DEAD_OBJECTS, "DELETE FROM content WHERE place = 1 AND NOT EXISTS "                                              \

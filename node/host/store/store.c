@@ -34,6 +34,13 @@ static const char *const migrations[] = {
     "CREATE TABLE pin (root BLOB NOT NULL, size INTEGER NOT NULL, kind INTEGER NOT NULL,"
     " PRIMARY KEY (root, size, kind)) WITHOUT ROWID;"
     "CREATE TABLE value (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;",
+    /* Accounts of people and what signed in with them. A login of no account is the owner's, who needs none on this computer. */
+    "CREATE TABLE account (name TEXT PRIMARY KEY, hash TEXT NOT NULL, privilege INTEGER NOT NULL,"
+    " added_s INTEGER NOT NULL, last_s INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE login (row INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE,"
+    " account TEXT REFERENCES account (name) ON DELETE CASCADE, token INTEGER NOT NULL, label TEXT NOT NULL,"
+    " origin TEXT NOT NULL, since_s INTEGER NOT NULL, last_s INTEGER NOT NULL, expires_s INTEGER NOT NULL);"
+    "CREATE INDEX login_account ON login (account);",
 };
 #define SCHEMA_VERSION ((int)(sizeof migrations / sizeof *migrations))
 
