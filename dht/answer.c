@@ -233,7 +233,10 @@ static void answer_get(struct dht_node *n, struct answer *a, const uint8_t sende
     add_contact_lists(n, a, m, sender, from, n->config->k);
 }
 
-/* A stranger that can be listed is challenged once; only its answer makes it a contact. */
+#define CHALLENGED_FOR_S 60
+
+/* A stranger that can be listed is challenged at most once or twice a minute; only its answer makes it a contact. Not once for good: the
+ * one ping may be lost, and in a network of a few nodes nobody else pushes it out of the list (simnet's fuzz, seed 312). */
 static void consider_stranger(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from, uint32_t flags)
 {
     if (flags & DHT_FLAG_UNLISTED || n->room <= 8 || net_addr_scope(from) == NET_SCOPE_INVALID)
@@ -243,6 +246,10 @@ static void consider_stranger(struct dht_node *n, const uint8_t sender[NODE_KEY_
     if (!dht_table_wants(t, sender, position, from) || dht_pending_has(&n->pending, sender))
         return;
     uint32_t hash = dht_short_hash(n, sender, from);
+    if (dht_now_s(n) - n->challenged_s >= CHALLENGED_FOR_S) {
+        memset(n->challenged, 0, sizeof n->challenged);
+        n->challenged_s = dht_now_s(n);
+    }
     for (int i = 0; i < DHT_CHALLENGED; i++)
         if (n->challenged[i] == hash)
             return;

@@ -217,9 +217,12 @@ static void contact_failed(struct dht_node *n, const struct dht_pending *p)
     bool link_alive = n->last_heard > p->sent;
     bool known = dht_table_find(t, p->key, p->position) != NULL;
     bool again = dht_table_failed(t, p->key, p->position, &p->addr, link_alive);
-    if (known && !dht_table_find(t, p->key, p->position))
+    struct dht_contact *c = dht_table_find(t, p->key, p->position);
+    /* One that stays because nobody else answers either is asked by no look-up: the hourly refresh would be the first to find it again
+     * (simnet's fuzz, seed 865). */
+    if (known && (!c || (!again && dht_contact_fails(c) >= DHT_FAILS_FLAKY)))
         lost_add(n, p);
-    struct dht_contact *c = again && n->room > 8 ? dht_table_find(t, p->key, p->position) : NULL;
+    c = again && n->room > 8 ? c : NULL;
     if (c && !dht_pending_has(&n->pending, p->key) && dht_ask_ping(n, c->key, p->position, &c->addr))
         c->flags |= DHT_CONTACT_CHECKED;
     if (n->timers[DHT_TIMER_ALONE] == CORE_NEVER && dht_live(n) == 0) {

@@ -37,7 +37,7 @@ struct dht_node {
     struct dht_votes votes;
     struct node_addr hints[DHT_HINTS];
     struct node_addr *lost; /* DHT_LOST from env->alloc; NULL until a contact is lost */
-    uint32_t challenged[DHT_CHALLENGED]; /* strangers asked lately, by short hash */
+    uint32_t challenged[DHT_CHALLENGED], challenged_s; /* strangers asked lately, by short hash; since when */
     uint64_t contacted[DHT_CONTACTED_WORDS];
     core_time upload_at;
     int64_t upload_left; /* [bytes] */

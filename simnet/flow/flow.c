@@ -40,10 +40,15 @@ static uint32_t env_node_of(void *context, const uint8_t key[NODE_KEY_SIZE], con
     return sim_node_of(context, key, addr);
 }
 
+static bool env_cut(void *context, uint32_t from, uint32_t to)
+{
+    return sim_pair_deaf(context, from, to) || sim_pair_deaf(context, to, from);
+}
+
 static bool env_reachable(void *context, uint32_t from, uint32_t to)
 {
     const struct sim_world *w = context;
-    return !w->nodes[to].nat && !sim_pair_deaf(w, from, to);
+    return !w->nodes[to].nat && !env_cut(context, from, to);
 }
 
 static struct xfer *env_xfer(void *context, uint32_t i)
@@ -124,6 +129,7 @@ static void flow_begin(struct sim_world *w)
                               .delay = env_delay,
                               .node_of = env_node_of,
                               .reachable = env_reachable,
+                              .cut = env_cut,
                               .xfer = env_xfer,
                               .who = env_who,
                               .out = env_out,
@@ -191,6 +197,8 @@ static void flow_drop(struct sim_world *w, struct sim_event *e)
 static void flow_check(struct sim_world *w)
 {
     streams_check(state(w)->streams);
+    if (state(w)->swarm)
+        swarm_check(w, state(w)->swarm);
 }
 
 const struct sim_flow sim_flow_streams = {.begin = flow_begin,

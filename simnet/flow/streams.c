@@ -6,6 +6,7 @@
 
 #define CONTROL_CAP   16384
 #define HANDSHAKE_CAP 4096
+#define RETRANSMITS   CORE_SECONDS(20)
 
 void *streams_must(void *memory)
 {
@@ -101,8 +102,8 @@ static void tell_closed(struct streams *s, core_time at, uint32_t node, uint32_t
                       NULL);
 }
 
-/* by: the side that knows at once. */
-static void stream_kill(struct streams *s, struct stream *t, int by, int reason)
+/* by: the side that knows at once; waits: both find out so much later still. */
+static void stream_break(struct streams *s, struct stream *t, int by, int reason, core_time waits)
 {
     if (t->dead)
         return;
@@ -113,11 +114,24 @@ static void stream_kill(struct streams *s, struct stream *t, int by, int reason)
         if (!side->session)
             continue;
         slot_set(s, side->node, side->session, NULL);
-        tell_closed(s, now(s) + (k == by ? 0 : t->delay), side->node, side->life, side->session,
+        tell_closed(s, now(s) + waits + (k == by ? 0 : t->delay), side->node, side->life, side->session,
                     k == by ? reason : ERR_CLOSED);
     }
     s->totals.streams--;
     stream_unref(t);
+}
+
+static void stream_kill(struct streams *s, struct stream *t, int by, int reason)
+{
+    stream_break(s, t, by, reason, 0);
+}
+
+/* What is under way over a cut is lost; both ends give up when their retransmissions did. */
+static bool lost(struct streams *s, struct stream *t)
+{
+    if (!t->dead && s->env.cut(s->env.context, t->side[0].node, t->side[1].node))
+        stream_break(s, t, 0, ERR_TIMEOUT, RETRANSMITS);
+    return t->dead;
 }
 
 /* ---- Dialling ---- */
@@ -207,6 +221,10 @@ static void hello(struct streams *s, struct message *m)
     const struct node_addr *peer = s->env.who(s->env.context, t->side[0].node);
     struct net_addr from = peer->addr;
     struct xfer *x = core(s, me->node);
+    if (!x || s->hosts[me->node].life != me->life) { /* it went down since it answered the connection */
+        stream_kill(s, t, 1, ERR_REFUSED);
+        return;
+    }
     from.port = (uint16_t)(32768 + t->id % 28000);
     me->session = xfer_session_accept(x, now(s), &from, peer->key, t->binding, out(s));
     if (!me->session) {
@@ -301,7 +319,7 @@ static void closed(struct streams *s, const struct sim_event *e)
 static void message_event(struct streams *s, enum streams_event kind, struct message *m)
 {
     struct stream *t = m->stream;
-    if (!t->dead) {
+    if (!lost(s, t)) {
         if (kind == STREAMS_HELLO)
             hello(s, m);
         else
@@ -314,7 +332,7 @@ static void message_event(struct streams *s, enum streams_event kind, struct mes
 static void stream_event(struct streams *s, enum streams_event kind, const struct sim_event *e)
 {
     struct stream *t = e->data;
-    if (!t->dead) {
+    if (kind == STREAMS_SENT ? !t->dead : !lost(s, t)) {
         switch (kind) {
         case STREAMS_CONNECT:
             connected(s, t);

@@ -25,6 +25,7 @@ struct streams_env { /* all called with `context`; nodes are numbers below `node
     core_time (*delay)(void *context, uint32_t a, uint32_t b);                                      /* one way [us] */
     uint32_t (*node_of)(void *context, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr); /* UINT32_MAX: nobody */
     bool (*reachable)(void *context, uint32_t from, uint32_t to);                                   /* can dial now */
+    bool (*cut)(void *context, uint32_t from, uint32_t to);                                         /* nothing gets through now */
     struct xfer *(*xfer)(void *context, uint32_t i);                                                /* NULL: down */
     const struct node_addr *(*who)(void *context, uint32_t i);
     struct effects *(*out)(void *context);

@@ -143,7 +143,7 @@ void swarm_event(struct sim_world *w, struct swarm *s, uint32_t i, enum swarm_ev
     struct swarm_member *m = swarm_member(s, i);
     (void)kind;
     if (what == SWARM_LEAVE) {
-        w->nodes[i].up_wanted = false;
+        w->nodes[i].gone = true;
         if (w->nodes[i].dht)
             sim_node_stop(w, i);
         return;
@@ -199,6 +199,20 @@ void swarm_notice(struct sim_world *w, struct swarm *s, uint32_t i, const struct
         sim_world_at(w, w->now, i, i, (uint16_t)(kind + SWARM_LEAVE), 0, 0, NULL);
     if (s->done == s->wanted && !other_loads(w->config))
         w->end = w->now; /* nothing more to see */
+}
+
+void swarm_check(struct sim_world *w, struct swarm *s)
+{
+    if (w->now < w->demand_at || w->now + CORE_SECONDS(10) < w->end || w->config->net.nat ||
+        w->config->swarm.seed_leaves || w->config->swarm.leave_when_done)
+        return;
+    for (uint32_t k = 0; k < s->count; k++) {
+        const struct swarm_member *m = &s->members[k];
+        if (m->begun && !m->seed && !m->polluter && !m->complete)
+            sim_fail(w, "faults are over for %.0f s, and node %u has not got the content that is %s",
+                     (double)(w->now - w->begin - w->config->fault.quiet_at) / 1e6, s->first + k,
+                     m->swarm ? "seeded" : "seeded, and has no swarm");
+    }
 }
 
 static void report_bounds(struct sim_world *w, struct swarm *s, const struct streams_links *links)

@@ -29,6 +29,8 @@ void swarm_event(struct sim_world *w, struct swarm *s, uint32_t i, enum swarm_ev
 void swarm_up(struct sim_world *w, struct swarm *s, uint32_t i);
 void swarm_down(struct sim_world *w, struct swarm *s, uint32_t i);
 void swarm_notice(struct sim_world *w, struct swarm *s, uint32_t i, const struct effect *x, uint16_t kind);
+/* Near the end of a run whose faults were over long ago: whoever could complete has. */
+void swarm_check(struct sim_world *w, struct swarm *s);
 void swarm_report(struct sim_world *w, struct swarm *s, const struct streams *streams, const struct streams_links *links);
 /* NULL: not of the swarm. */
 struct swarm_member *swarm_member(const struct swarm *s, uint32_t i);

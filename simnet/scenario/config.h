@@ -21,6 +21,7 @@ enum sim_join {
 enum sim_latency { SIM_LATENCY_CONSTANT, SIM_LATENCY_UNIFORM, SIM_LATENCY_COORDINATES };
 enum sim_distribution { SIM_NEVER, SIM_CONSTANT, SIM_EXPONENTIAL, SIM_WEIBULL };
 enum sim_bandwidth { SIM_FLOW, SIM_PACKET };
+enum sim_split { SIM_SPLIT_HALVES, SIM_SPLIT_ONE, SIM_SPLIT_UNIFORM };
 enum sim_attack {
     SIM_ATTACK_NONE,
     SIM_ATTACK_DROP,
@@ -81,6 +82,7 @@ struct sim_config {
         struct sim_span lookup;   /* find of a random key, per node */
         struct sim_span get;      /* get of a random published profile, per node */
         struct sim_span announce; /* urgent announce of a fresh key, per node */
+        struct sim_span withdraw; /* takes back one of its own announced keys, per node */
         struct sim_span fetch;    /* get of a random announced key, per node */
         uint32_t profiles;        /* ppm of nodes that put a profile after joining */
         uint32_t profile_bytes;
@@ -94,9 +96,17 @@ struct sim_config {
         uint32_t placed;   /* so many hostile identities are ground to lie near the victim key */
     } hostile;
     struct {                           /* [fault] */
-        core_time split_at, split_for; /* halves cannot talk */
+        core_time split_at, split_for; /* a partition */
+        enum sim_split split;          /* halves; one node against all; each pair by a coin */
+        bool split_one_way;            /* datagrams still pass from the higher number to the lower */
         struct sim_span crash;         /* per node: stop and start at once with what was persisted */
         uint32_t replay, reorder;      /* ppm of datagrams delivered twice; delayed by up to a second more */
+        uint32_t clog;                 /* ppm of directed links that hold everything back, drawn anew every 5 s */
+        uint32_t slow;                 /* ppm of nodes that do everything late, by up to: */
+        core_time slow_by;
+        uint32_t clock;      /* ppm of nodes whose clock is wrong, by up to this, either way: */
+        core_time clock_off;
+        uint32_t disk_full;  /* ppm of saves that are lost */
         core_time quiet_at; /* from here on no loss, no faults, no churn: progress is demanded; 0 = never */
         bool drawn;         /* fuzz: this struct is drawn from the seed first (sim_config_draw) */
     } fault;

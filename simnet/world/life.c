@@ -134,7 +134,7 @@ void sim_node_start(struct sim_world *w, uint32_t i)
     n->started = w->now;
     n->woken = 0;
     w->up++;
-    dht_set_unix_ms(n->dht, w->now, SIM_UNIX_MS + w->now / 1000);
+    dht_set_unix_ms(n->dht, w->now, sim_fault_unix_ms(w, i));
     if (w->flow && w->flow->node_up)
         w->flow->node_up(w, i);
     if (!oracle) {
@@ -169,7 +169,7 @@ void sim_node_save(struct sim_world *w, uint32_t i, struct bytes bytes)
 {
     struct sim_node *n = &w->nodes[i];
     struct node_addr contacts[SAVED_CONTACTS];
-    if (!w->config->churn.keep_contacts)
+    if (!w->config->churn.keep_contacts || sim_fault_disk_full(w, i))
         return;
     if (!n->node) {
         uint32_t count = dht_contacts(n->dht, contacts, SAVED_CONTACTS);

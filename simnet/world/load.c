@@ -17,7 +17,7 @@
 struct published {
     uint8_t key[DHT_KEY_SIZE];
     uint32_t node, life;
-    core_time stored; /* CORE_NEVER: not yet */
+    core_time stored, withdrawn; /* CORE_NEVER: not yet */
 };
 
 struct sim_loads {
@@ -28,10 +28,11 @@ struct sim_loads {
 };
 
 struct sim_measures {
-    uint32_t time[SIM_LOADS], success[SIM_LOADS], asked[SIM_LOADS], refused, up;
+    uint32_t time[SIM_LOADS], success[SIM_LOADS], asked[SIM_LOADS], refused, up, owed, ghosts;
 };
 
-static const char *const load_names[SIM_LOADS] = {"lookup", "get", "announce", "fetch", "profile"};
+static const char *const load_names[SIM_LOADS] = {"lookup", "get", "announce", "fetch",
+                                                "withdraw", "profile"};
 
 static void *must(void *memory)
 {
@@ -54,6 +55,8 @@ void sim_loads_new(struct sim_world *w)
         w->ids->asked[l] = sim_metric_declare(w->metrics, name, SIM_SAMPLE, SIM_UNIT_COUNT);
     }
     w->ids->refused = sim_metric_declare(w->metrics, "operations.refused", SIM_COUNTER, SIM_UNIT_COUNT);
+    w->ids->owed = sim_metric_declare(w->metrics, "progress.owed", SIM_COUNTER, SIM_UNIT_COUNT);
+    w->ids->ghosts = sim_metric_declare(w->metrics, "progress.ghosts", SIM_COUNTER, SIM_UNIT_COUNT);
     w->ids->up = sim_metric_declare(w->metrics, "nodes.up", SIM_SERIES, SIM_UNIT_COUNT);
 }
 
@@ -68,7 +71,8 @@ void sim_loads_free(struct sim_world *w)
 static const struct sim_span *span_of(const struct sim_world *w, uint32_t load)
 {
     const struct sim_span *const spans[SIM_LOADS] = {&w->config->load.lookup, &w->config->load.get,
-                                                     &w->config->load.announce, &w->config->load.fetch, NULL};
+                                                     &w->config->load.announce, &w->config->load.fetch,
+                                                     &w->config->load.withdraw, NULL};
     return spans[load];
 }
 
@@ -122,18 +126,27 @@ static uint32_t publish_key(struct sim_world *w, uint32_t i, uint8_t key[DHT_KEY
         l->cap = l->cap ? 2 * l->cap : 256;
         l->announced = must(realloc(l->announced, l->cap * sizeof *l->announced));
     }
-    l->announced[l->count] = (struct published){.node = i, .life = n->life, .stored = CORE_NEVER};
+    l->announced[l->count] = (struct published){.node = i, .life = n->life, .stored = CORE_NEVER, .withdrawn = CORE_NEVER};
     memcpy(l->announced[l->count].key, key, DHT_KEY_SIZE);
     return l->count++;
 }
 
-/* A key whose publisher still runs, so that it renews it. */
+/* Long enough ago that every holder must have dropped it, with a minute for records that were still under way. */
+static bool forgotten(const struct sim_world *w, const struct published *p)
+{
+    return p->withdrawn != CORE_NEVER &&
+           w->now > p->withdrawn + w->config->node.dht.provider_life + CORE_MINUTES(1);
+}
+
+/* A key whose publisher still runs, so that it renews it; or one that must be forgotten by now. */
 static uint32_t fetch_target(struct sim_world *w, uint32_t i, uint8_t key[DHT_KEY_SIZE])
 {
     struct sim_loads *l = w->loads;
     for (int tries = 0; l->count && tries < 16; tries++) {
         uint32_t t = (uint32_t)sim_random_below(&w->nodes[i].load, l->count);
         const struct published *p = &l->announced[t];
+        if (!forgotten(w, p) && p->withdrawn != CORE_NEVER)
+            continue;
         if (p->stored == CORE_NEVER || p->node == i || p->life != w->nodes[p->node].life ||
             !w->nodes[p->node].dht)
             continue;
@@ -158,12 +171,27 @@ static uint32_t lookup_target(struct sim_world *w, uint32_t i, uint8_t key[DHT_K
     return NOBODY;
 }
 
+/* No operation: the node just stops to renew the key. */
+static int withdraw(struct sim_world *w, uint32_t i)
+{
+    struct sim_loads *l = w->loads;
+    for (int tries = 0; l->count && tries < 16; tries++) {
+        struct published *p = &l->announced[sim_random_below(&w->nodes[i].load, l->count)];
+        if (p->node != i || p->life != w->nodes[i].life || p->withdrawn != CORE_NEVER)
+            continue;
+        dht_unannounce(w->nodes[i].dht, p->key);
+        p->withdrawn = w->now;
+        break;
+    }
+    return ERR_NOT_FOUND;
+}
+
 static int put_profile(struct sim_world *w, uint32_t i, uint32_t op)
 {
     struct sim_node *n = &w->nodes[i];
     uint8_t key[DHT_KEY_SIZE], value[DHT_VALUE_MAX] = {0}, record[DHT_RECORD_WIRE_MAX];
     node_position(key, n->me.key, w->env.crypto);
-    uint64_t unix_s = (SIM_UNIX_MS + w->now / 1000) / 1000;
+    uint64_t unix_s = sim_fault_unix_ms(w, i) / 1000;
     uint64_t expiry_s = unix_s + w->config->node.dht.profile_life / 1000000;
     uint32_t size =
         w->config->load.profile_bytes < DHT_VALUE_MAX ? w->config->load.profile_bytes : DHT_VALUE_MAX;
@@ -193,6 +221,8 @@ static int begin(struct sim_world *w, uint32_t i, uint32_t load, struct sim_op *
         op->target = fetch_target(w, i, key);
         return op->target == NOBODY ? ERR_NOT_FOUND
                                     : dht_get(n->dht, w->now, DHT_PROVIDER, key, op->op, sim_out(w));
+    case SIM_LOAD_WITHDRAW:
+        return withdraw(w, i);
     default:
         return put_profile(w, i, op->op);
     }
@@ -207,7 +237,8 @@ static bool demanded(const struct sim_world *w, uint32_t i, uint32_t load, uint3
     if (w->config->node.dht.records_max < STORAGE_AMPLE)
         return load == SIM_LOAD_LOOKUP;
     if (load == SIM_LOAD_FETCH)
-        return w->loads->announced[target].stored >= w->demand_at;
+        return w->loads->announced[target].stored >= w->demand_at &&
+               w->loads->announced[target].withdrawn == CORE_NEVER;
     return load != SIM_LOAD_GET && load != SIM_LOAD_PROFILE;
 }
 
@@ -225,6 +256,11 @@ void sim_load_event(struct sim_world *w, const struct sim_event *e)
     n->ops = op;
     int status = begin(w, e->to, load, op);
     op->demanded = status == 0 && demanded(w, e->to, load, op->target);
+    op->ghost = status == 0 && load == SIM_LOAD_FETCH && forgotten(w, &w->loads->announced[op->target]);
+    if (op->demanded)
+        sim_metric_add(w->metrics, w->ids->owed, 1);
+    if (op->ghost)
+        sim_metric_add(w->metrics, w->ids->ghosts, 1);
     if (status != 0) {
         n->ops = op->next;
         pool_give(&w->ops, op);
@@ -272,6 +308,12 @@ static void ended(struct sim_world *w, uint32_t i, struct sim_op **link, const s
     uint32_t target = op->target;
     bool ok = succeeded(w, i, op, x);
     /* The publisher may have stopped meanwhile: then nobody owes the key to anybody. */
+    if ((op->load == SIM_LOAD_FETCH || op->load == SIM_LOAD_ANNOUNCE) &&
+        w->loads->announced[target].withdrawn != CORE_NEVER)
+        op->demanded = false;
+    if (op->ghost && ok)
+        sim_fail(w, "node %u found a provider that took its key back %.0f s ago", i,
+                 (double)(w->now - w->loads->announced[target].withdrawn) / 1e6);
     if (op->load == SIM_LOAD_FETCH && !ok &&
         w->loads->announced[target].life != w->nodes[w->loads->announced[target].node].life)
         op->demanded = false;

@@ -140,18 +140,11 @@ core_time sim_delay_jittered(const struct sim_world *w, uint32_t a, uint32_t b, 
     return delay > w->config->net.floor ? delay : w->config->net.floor;
 }
 
-static bool split_now(const struct sim_world *w)
-{
-    core_time at = w->begin + w->config->fault.split_at;
-    return !w->quiet && w->config->fault.split_for && w->now >= at &&
-           w->now < at + w->config->fault.split_for;
-}
-
 bool sim_pair_deaf(const struct sim_world *w, uint32_t a, uint32_t b)
 {
     if (w->config->net.deaf_pairs && !w->quiet && pair_draw(w, a, b, 2) % SIM_PPM < w->config->net.deaf_pairs)
         return true;
-    return split_now(w) && (a & 1) != (b & 1);
+    return sim_fault_cut(w, a, b);
 }
 
 /* ---- NATs ---- */
@@ -239,6 +232,7 @@ void sim_send(struct sim_world *w, uint32_t from, const struct net_addr *addr, s
     uint64_t fault = w->config->fault.replay | w->config->fault.reorder ? draw(w, from, SIM_DRAW_FAULT) : 0;
     if (!w->quiet && fault % SIM_PPM < w->config->fault.reorder)
         at += fault >> 44; /* up to a second more */
+    at = sim_fault_clogged(w, from, to, at) + sim_fault_slow(w, to);
     put_on_the_way(w, from, to, at, bytes);
     if (!w->quiet && (fault >> 20) % SIM_PPM < w->config->fault.replay)
         put_on_the_way(w, from, to, at + (fault >> 40), bytes); /* up to 16 s later */

@@ -243,7 +243,8 @@ void sim_carry(struct sim_world *w, uint32_t i)
     if (!n->dht)
         return;
     core_time at = n->node ? node_deadline(n->node) : dht_deadline(n->dht);
-    sim_events_deadline(w->events, i, at == CORE_NEVER ? at : at < w->now ? w->now : at);
+    at = core_time_add(at < w->now ? w->now : at, sim_fault_slow(w, i));
+    sim_events_deadline(w->events, i, at);
 }
 
 void sim_world_at(struct sim_world *w, core_time at, uint32_t to, uint32_t from, uint16_t kind, uint64_t a,
@@ -311,9 +312,12 @@ static void tick(struct sim_world *w)
 {
     if (w->config->fault.quiet_at && !w->quiet && w->now >= w->begin + w->config->fault.quiet_at) {
         w->quiet = true;
-        for (uint32_t i = 0; i < w->count; i++)
-            if (!w->nodes[i].dht)
+        for (uint32_t i = 0; i < w->count; i++) {
+            if (w->nodes[i].dht)
+                dht_set_unix_ms(w->nodes[i].dht, w->now, sim_fault_unix_ms(w, i));
+            else if (!w->nodes[i].gone)
                 sim_node_start(w, i);
+        }
     }
     sim_metrics_on(w->metrics, w->now >= w->begin + w->config->scenario.warm);
     sim_load_check(w);

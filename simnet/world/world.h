@@ -30,6 +30,7 @@ enum sim_load {
     SIM_LOAD_GET,
     SIM_LOAD_ANNOUNCE,
     SIM_LOAD_FETCH,
+    SIM_LOAD_WITHDRAW,
     SIM_LOAD_PROFILE,
     SIM_LOADS
 };
@@ -43,6 +44,7 @@ struct sim_op { /* an operation of a node's DHT that a load began */
     core_time began;
     uint32_t op, load, target; /* target: node looked for, or number of the published key */
     bool demanded, found;      /* demanded: faults are over, so it must succeed */
+    bool ghost;                /* asks for what was taken back long ago: must not be found */
 };
 
 struct sim_node {
@@ -54,7 +56,7 @@ struct sim_node {
     uint32_t life;          /* counts starts; what is scheduled for a former life is dropped */
     uint32_t draws;         /* of network draws as a sender */
     int32_t x, y, height;   /* place [us] */
-    bool hostile, nat, up_wanted;
+    bool hostile, nat, gone; /* gone: has left for good, by the swarm's load */
     uint8_t *saved; /* what EFFECT_PERSIST (or the DHT's contacts) gave last; survives a stop */
     uint32_t saved_size;
     uint32_t op;              /* of its last operation */
@@ -137,6 +139,13 @@ core_time sim_delay_jittered(const struct sim_world *w, uint32_t a, uint32_t b,
                              uint64_t draw); /* draw: 64 random bits */
 bool sim_pair_deaf(const struct sim_world *w, uint32_t a,
                    uint32_t b); /* cannot talk now: deaf pair or partition */
+/* faults.c: what is broken now; nothing once the world is quiet. */
+bool sim_fault_cut(const struct sim_world *w, uint32_t from, uint32_t to); /* a partition lies between */
+/* When what is due at `at` really comes: later, if the link from..to is clogged then. */
+core_time sim_fault_clogged(const struct sim_world *w, uint32_t from, uint32_t to, core_time at);
+core_time sim_fault_slow(const struct sim_world *w, uint32_t i);      /* so much later node i does what it does */
+uint64_t sim_fault_unix_ms(const struct sim_world *w, uint32_t i);    /* what its clock shows */
+bool sim_fault_disk_full(const struct sim_world *w, uint32_t i);      /* what it saves now is lost */
 void sim_place_nodes(struct sim_world *w);
 void sim_send(struct sim_world *w, uint32_t from, const struct net_addr *to, struct bytes bytes);
 /* May this datagram come in through the receiver's NAT? */
