@@ -49,7 +49,7 @@ static int apply_flags(const struct cli *cli, struct config *config, char *messa
         const char *value = cli_option(cli, addresses[i][0]);
         if (value && config_set(config, addresses[i][1], "listen", value, message) != 0)
             return bad_setting(message);
-        if (value && i > 1 && strcmp(value, "off") != 0)
+        if (value && strcmp(addresses[i][0], "ftp") == 0 && strcmp(value, "off") != 0)
             cli_note("the %s gateway is not part of this version; --%s is ignored", addresses[i][0],
                      addresses[i][0]);
     }
@@ -89,6 +89,8 @@ static void greet(struct app *app, bool again)
     const char *http = gateways_address(app->gateways, GATEWAY_HTTP);
     if (http)
         printf("browser    http://%s/\n", http);
+    if (gateways_address(app->gateways, GATEWAY_DNS))
+        printf("names      DNS at %s\n", gateways_address(app->gateways, GATEWAY_DNS));
     printf("home       %s\n", app->home.path);
     if (app->home.made && !again) {
         print_invite(app);

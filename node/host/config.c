@@ -15,8 +15,10 @@
 #define MESSAGE_MAX 512
 #define LINE_SIZE   4096
 #define BUDGET_MIN  (1024 * 1024)
+#define COUNT_MAX   1000000
 
-enum value_kind { VALUE_LISTEN, VALUE_LATER, VALUE_SWITCH, VALUE_SIZE, VALUE_RATE, VALUE_MEMORY, VALUE_PEERS, VALUE_LEVEL, VALUE_PATH };
+enum value_kind { VALUE_LISTEN, VALUE_LATER, VALUE_SWITCH, VALUE_SIZE, VALUE_RATE, VALUE_MEMORY, VALUE_PEERS, VALUE_LEVEL, VALUE_PATH,
+                  VALUE_ZONES, VALUE_COUNT };
 
 struct known {
     const char *section, *key;
@@ -37,7 +39,10 @@ static const struct known known[] = {
     {"http", "listen", VALUE_LISTEN, AT(http)},
     {"http", "echo", VALUE_LISTEN, AT(http_echo)},
     {"ftp", "listen", VALUE_LATER, AT(ftp)},
-    {"dns", "listen", VALUE_LATER, AT(dns)},
+    {"dns", "listen", VALUE_LISTEN, AT(dns)},
+    {"dns", "zone", VALUE_ZONES, AT(dns_zone)},
+    {"dns", "zone-file", VALUE_PATH, AT(dns_zone_file)},
+    {"dns", "rate-limit", VALUE_COUNT, AT(dns_rate)},
     {"log", "level", VALUE_LEVEL, AT(log_level)},
     {"log", "file", VALUE_PATH, AT(log_file)},
 };
@@ -48,6 +53,7 @@ void config_default(struct config *c)
     memset(c, 0, sizeof *c);
     c->neighbours = true;
     c->budget = 24u << 20;
+    c->dns_rate = 200;
     c->log_level = LOG_INFO;
 }
 
@@ -195,6 +201,20 @@ static int quantity_set(uint64_t *out, const char *value, enum value_kind kind, 
     return rc;
 }
 
+static int count_set(uint64_t *out, const char *value, char *message)
+{
+    uint64_t count = 0;
+    const char *p = value;
+    for (; isdigit((unsigned char)*p) && count <= COUNT_MAX; p++)
+        count = count * 10 + (uint64_t)(*p - '0');
+    if (p == value || *p || count > COUNT_MAX) {
+        snprintf(message, MESSAGE_MAX, "\"%.120s\" is not a whole number from 0 to %d", value, COUNT_MAX);
+        return ERR_MALFORMED;
+    }
+    *out = count;
+    return 0;
+}
+
 static int level_set(int *out, const char *value, char *message)
 {
     static const char *const names[] = {[LOG_ERROR] = "error", [LOG_WARNING] = "warning", [LOG_INFO] = "info", [LOG_DEBUG] = "debug"};
@@ -239,6 +259,13 @@ static int value_set(struct config *c, const struct known *k, const char *value,
             return 0;
         snprintf(message, MESSAGE_MAX, "the path is too long");
         return ERR_RANGE;
+    case VALUE_ZONES:
+        if (snprintf(field, sizeof c->dns_zone, "%s", value) < (int)sizeof c->dns_zone)
+            return 0;
+        snprintf(message, MESSAGE_MAX, "the list of zones is too long");
+        return ERR_RANGE;
+    case VALUE_COUNT:
+        return count_set(field, value, message);
     }
     return ERR_UNSUPPORTED;
 }

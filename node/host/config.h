@@ -16,6 +16,9 @@ struct config {
     uint16_t listen_again;      /* no setting: the port this process had before the node started again, tried first when none is named; 0 = none */
     bool listen_named;          /* the user named the port: taken is an error */
     char http[64], ftp[64], dns[64]; /* A:P | off; empty = default */
+    char dns_zone[256];         /* [dns] zone: suffixes of names, the first is the main one; empty = shoal.alt */
+    char dns_zone_file[4096];   /* [dns] zone-file: master files, [origin=]path, space separated; empty = none */
+    uint64_t dns_rate;          /* [dns] rate-limit: answers a second over UDP to one /24 or /56; 0 = no limit */
     char http_echo[64];         /* [http] echo = A:P: a test origin for conformance suites; empty = none */
     char bootstrap[CONFIG_BOOTSTRAP_MAX][160]; /* [network] bootstrap = <node id>@<address:port>, space separated */
     uint32_t bootstrap_count;

@@ -26,6 +26,7 @@ ROOMS = {
     "shoal_names": ("node/names", ["node/base", "node/channel", "dht", "transfer"]),
     "shoal_node": ("node", ["node/base", "node/channel", "dht", "transfer", "node/names"]),
     "shoal_http": ("gateways/http", ["node/base"]),
+    "shoal_dns": ("gateways/dns", ["node/base"]),
     "shoal_limits": ("gateways", ["node/base"]),
 }
 HOST_ROOMS = {
