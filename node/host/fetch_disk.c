@@ -250,7 +250,8 @@ int fetch_disk_small_write(int dir, const char *name, struct bytes bytes)
     return rc;
 }
 
-int fetch_disk_sync_parent(const char *path)
+/* Opens the directory that holds `path` with `flags`. A descriptor, or a negative error. */
+static int open_parent(const char *path, int flags)
 {
     char directory[4096];
     const char *slash = strrchr(path, '/');
@@ -259,9 +260,15 @@ int fetch_disk_sync_parent(const char *path)
         return ERR_RANGE;
     memcpy(directory, path, size);
     directory[size] = 0;
-    int fd = open(slash ? (size ? directory : "/") : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = open(slash ? (size ? directory : "/") : ".", flags | O_CLOEXEC, 0666);
+    return fd < 0 ? fetch_disk_error(errno) : fd;
+}
+
+int fetch_disk_sync_parent(const char *path)
+{
+    int fd = open_parent(path, O_RDONLY | O_DIRECTORY);
     if (fd < 0)
-        return fetch_disk_error(errno);
+        return fd;
     int rc = fsync(fd) == 0 ? 0 : fetch_disk_error(errno);
     close(fd);
     return rc;
@@ -283,6 +290,36 @@ int fetch_disk_publish(const char *from, const char *to, bool replace)
             return fetch_disk_error(errno);
     }
     return fetch_disk_sync_parent(to);
+}
+
+/* ERR_UNSUPPORTED: this file system, or a machine without /proc, needs a name for the copy. */
+static int copy_nameless(const char *from, const char *to, const struct content_id *id, const atomic_bool *stop)
+{
+    char self[32];
+    int out = open_parent(to, O_RDWR | O_TMPFILE);
+    if (out < 0)
+        return ERR_UNSUPPORTED;
+    int in = open(from, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int rc = in < 0 ? fetch_disk_error(errno) : copy_fd(in, out, id, true, stop);
+    snprintf(self, sizeof self, "/proc/self/fd/%d", out); /* AT_EMPTY_PATH would need a capability */
+    if (rc == 0 && linkat(AT_FDCWD, self, AT_FDCWD, to, AT_SYMLINK_FOLLOW) != 0)
+        rc = errno == EEXIST ? ERR_EXISTS : ERR_UNSUPPORTED;
+    if (in >= 0)
+        close(in);
+    close(out);
+    return rc != 0 ? rc : fetch_disk_sync_parent(to);
+}
+
+int fetch_disk_copy_publish(const char *from, const char *temporary, const char *to, bool replace, const struct content_id *id,
+                            const atomic_bool *stop)
+{
+    int rc = replace ? ERR_UNSUPPORTED : copy_nameless(from, to, id, stop);
+    if (rc != ERR_UNSUPPORTED)
+        return rc;
+    rc = fetch_disk_copy(from, temporary, id, true, stop, NULL);
+    if (rc == 0 && (rc = fetch_disk_publish(temporary, to, replace)) != 0)
+        unlink(temporary);
+    return rc;
 }
 
 int fetch_disk_remove(int dir, const char *name, unsigned depth)

@@ -20,6 +20,12 @@ int fetch_disk_verify_path(const char *path, const struct content_id *id, const 
  * and verified on the way. ERR_BAD_HASH: the source is not that content any more; `to` is removed. sync: fsync before it returns. */
 int fetch_disk_copy(const char *from, const char *to, const struct content_id *id, bool sync, const atomic_bool *stop, struct file_stamp *stamp);
 
+/* The same to a final name: whole and synced before the name is there. The copy grows without a name (O_TMPFILE), so that a crash leaves nothing;
+ * where the file system has none of those, or `replace` is set, it is called `temporary` for as long as it needs a name. ERR_EXISTS without
+ * `replace` when `to` exists. */
+int fetch_disk_copy_publish(const char *from, const char *temporary, const char *to, bool replace, const struct content_id *id,
+                            const atomic_bool *stop);
+
 /* A small file below a directory: read and compared, or written whole. */
 int fetch_disk_small_check(int dir, const char *name, const struct content_id *id, uint8_t *buffer);
 int fetch_disk_small_write(int dir, const char *name, struct bytes bytes);

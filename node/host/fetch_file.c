@@ -92,12 +92,7 @@ static void local_run(struct fetch_task *task)
     if (task->status == 0)
         task->status = fetch_path_append(temporary, sizeof temporary, ".copy" FETCH_PART);
     if (task->status == 0)
-        task->status = fetch_disk_copy(t->from, temporary, &t->id, true, &task->stop, NULL);
-    if (task->status != 0)
-        return;
-    task->status = fetch_disk_publish(temporary, t->to, t->replace);
-    if (task->status != 0)
-        unlink(temporary);
+        task->status = fetch_disk_copy_publish(t->from, temporary, t->to, t->replace, &t->id, &task->stop);
 }
 
 static void local_done(struct fetch_task *task)

@@ -70,7 +70,8 @@ struct share_dir {
     uint32_t entry, first, count, depth; /* children lie side by side in order of name */
 };
 struct share_root {
-    char *path;     /* as given, then absolute and without links */
+    char *given;
+    char *_Atomic path; /* as given, from the walk on absolute and without links; the loop may look while it changes */
     uint32_t entry; /* SHARE_NONE: refused */
     int error;
     char text[200];

@@ -577,9 +577,12 @@ struct share_work *share_work_new(struct shares *s, struct job *job, const char 
         w->bigs[i].fd = w->bigs[i].tree_fd = -1;
     w->tree.roots = calloc(count ? count : 1, sizeof *w->tree.roots);
     for (size_t i = 0; w->tree.roots && i < count; i++) {
-        w->tree.roots[i].path = strdup(paths[i]);
+        size_t size = strlen(paths[i]);
+        while (size > 1 && paths[i][size - 1] == '/')
+            size--;
+        w->tree.roots[i].path = w->tree.roots[i].given = strndup(paths[i], size);
         w->tree.roots[i].entry = SHARE_NONE;
-        if (w->tree.roots[i].path == NULL)
+        if (w->tree.roots[i].given == NULL)
             break;
         w->tree.root_count++;
     }

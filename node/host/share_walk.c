@@ -330,9 +330,6 @@ static int resolve_root(struct walk *w)
 {
     struct share_root *root = &w->t->roots[w->root];
     struct stat st;
-    size_t size = strlen(root->path);
-    while (size > 1 && root->path[size - 1] == '/')
-        root->path[--size] = '\0';
     if (lstat(root->path, &st)) {
         int error = share_error(errno);
         return refuse_root(w, error, "%s",
@@ -343,8 +340,7 @@ static int resolve_root(struct walk *w)
     char *real = realpath(root->path, NULL);
     if (real == NULL)
         return refuse_root(w, share_error(errno), "%s", err_text(share_error(errno)));
-    free(root->path);
-    root->path = real;
+    root->path = real; /* `given` stays: the loop may be reading it */
     return 0;
 }
 
@@ -415,8 +411,11 @@ int share_tree_walk(struct share_tree *t, atomic_bool *stop, struct share_proble
 
 void share_tree_free(struct share_tree *t)
 {
-    for (uint32_t i = 0; i < t->root_count; i++)
-        free(t->roots[i].path);
+    for (uint32_t i = 0; i < t->root_count; i++) {
+        if (t->roots[i].path != t->roots[i].given)
+            free(t->roots[i].path);
+        free(t->roots[i].given);
+    }
     free(t->roots);
     free(t->entries);
     free(t->dirs);

@@ -323,6 +323,41 @@ static void test_publish_never_overwrites(void **state)
     assert_int_equal(rmdir(to), 0);
 }
 
+/* A copy has no name before it is whole: what a kill leaves behind is nothing (found by `./check soak`). */
+static void test_copy_publish(void **state)
+{
+    (void)state;
+    char from[128], temporary[128], to[128];
+    struct content_id id;
+    atomic_bool stop = true;
+    snprintf(from, sizeof from, "%s/src", folder);
+    snprintf(temporary, sizeof temporary, "%s/dst.copy.part", folder);
+    snprintf(to, sizeof to, "%s/dst", folder);
+    uint8_t *data = pattern(40000, &id);
+    write_file(from, data, 40000);
+    for (int replace = 0; replace < 2; replace++) {
+        assert_int_equal(fetch_disk_copy_publish(from, temporary, to, replace, &id, &stop), ERR_CANCELLED);
+        assert_int_equal(access(to, F_OK), -1);
+        assert_int_equal(access(temporary, F_OK), -1);
+        assert_int_equal(fetch_disk_copy_publish(from, temporary, to, replace, &id, NULL), 0);
+        assert_int_equal(access(temporary, F_OK), -1);
+        assert_int_equal(fetch_disk_verify_path(to, &id, NULL, NULL), 0);
+        assert_int_equal(fetch_disk_copy_publish(from, temporary, to, false, &id, NULL), ERR_EXISTS);
+        assert_int_equal(fetch_disk_copy_publish(from, temporary, to, true, &id, NULL), 0);
+        assert_int_equal(unlink(to), 0);
+    }
+    data[7] ^= 1;
+    write_file(from, data, 40000);
+    for (int replace = 0; replace < 2; replace++) {
+        assert_int_equal(fetch_disk_copy_publish(from, temporary, to, replace, &id, NULL), ERR_BAD_HASH);
+        assert_int_equal(access(to, F_OK), -1);
+        assert_int_equal(access(temporary, F_OK), -1);
+    }
+    assert_int_equal(unlink(from), 0);
+    assert_int_equal(fetch_disk_copy_publish(from, temporary, to, false, &id, NULL), ERR_NOT_FOUND);
+    free(data);
+}
+
 static void test_manifest_object(void **state)
 {
     (void)state;
@@ -367,6 +402,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_nothing_below_a_symlink, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_small, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_publish_never_overwrites, folder_make, folder_remove),
+        cmocka_unit_test_setup_teardown(test_copy_publish, folder_make, folder_remove),
         cmocka_unit_test_setup_teardown(test_manifest_object, folder_make, folder_remove),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -29,6 +29,8 @@ static double slower(void)
         return 40; /* valgrind interprets every instruction */
 #if defined(__SANITIZE_ADDRESS__)
     return 8;
+#elif defined(__SANITIZE_THREAD__)
+    return 20;
 #else
     return 1;
 #endif
