@@ -5,7 +5,7 @@ if(NOT SYSTEM_PYTHON)
 endif()
 if(SYSTEM_PYTHON)
   set(purity_rooms)
-  foreach(room shoal_base shoal_channel shoal_dht shoal_transfer shoal_names shoal_node shoal_http shoal_dns shoal_limits)
+  foreach(room shoal_base shoal_channel shoal_dht shoal_transfer shoal_names shoal_node shoal_http shoal_dns shoal_limits shoal_ftp)
     list(APPEND purity_rooms ${room}=$<TARGET_FILE:${room}>)
   endforeach()
   add_test(NAME house.purity COMMAND ${SYSTEM_PYTHON} ${CMAKE_SOURCE_DIR}/tests/purity/check.py ${CMAKE_SOURCE_DIR}

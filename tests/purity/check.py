@@ -28,6 +28,7 @@ ROOMS = {
     "shoal_http": ("gateways/http", ["node/base"]),
     "shoal_dns": ("gateways/dns", ["node/base"]),
     "shoal_limits": ("gateways", ["node/base"]),
+    "shoal_ftp": ("gateways/ftp", ["node/base"]),
 }
 HOST_ROOMS = {
     "node/host/store": ["node/base", "node/channel", "dht", "transfer"],
