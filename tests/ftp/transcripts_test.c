@@ -45,6 +45,13 @@ static void tell(struct play *p, const char *kind, const char *text, size_t size
 static void tell_reply(struct play *p, struct bytes text)
 {
     const char *at = (const char *)text.data, *end = at + text.size;
+    if ((unsigned char)at[0] == 255) { /* answers to Telnet offers come by themselves */
+        char hex[200];
+        for (size_t i = 0; i < text.size; i++)
+            snprintf(hex + 3 * i, 4, " %02x", text.data[i]);
+        tell(p, "S", hex + 1, 3 * text.size - 1);
+        return;
+    }
     while (at < end) {
         const char *stop = memchr(at, '\n', (size_t)(end - at));
         assert_non_null(stop);
@@ -181,7 +188,7 @@ static size_t unescape(char *out, size_t cap, const char *text)
             text += 3;
         } else if (c == '\\' && text[1] == '*') {
             count = (unsigned)strtoul(text + 2, (char **)&text, 10);
-            c = *++text;
+            c = *text;
         } else if (c == '\\') {
             c = *++text == 'r' ? '\r' : *text == 'n' ? '\n' : *text;
         }
