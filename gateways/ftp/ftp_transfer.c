@@ -131,6 +131,7 @@ static void begin(struct ftp_session *s, enum ftp_effect_kind kind, enum ftp_doi
     e->path = s->path;
     e->pattern = s->pattern;
     e->form = s->form;
+    e->facts = s->facts;
     e->store = s->store;
     e->offset = s->store == FTP_STORE_BEHIND && doing == DOING_STORE && s->command->verb[0] == 'A' ? UINT64_MAX : s->offset;
     e->size = s->allo;
@@ -361,6 +362,9 @@ static void say_broken(struct ftp_session *s, int status, struct ftp_effects *ou
         break;
     case ERR_QUOTA:
         ftp_say(s, out, 552, "this would be over the quota; nothing was kept");
+        break;
+    case ERR_RANGE:
+        ftp_say(s, out, 552, "more came than ALLO told; nothing was kept");
         break;
     case ERR_EXISTS:
     case ERR_PERMISSION:
