@@ -51,7 +51,7 @@ struct ftp_conn {
     uv_timer_t timer;
     core_time timer_at; /* what it is set to; CORE_NEVER: not set */
     uint32_t handles;
-    bool closing, hangup, reading, eof, data_failed, data_ready;
+    bool closing, hangup, reading, eof, data_told;
     struct net_addr peer, local;
     struct ftp_session *s;
     struct session *x; /* in the table of sessions; NULL: none */
@@ -59,23 +59,24 @@ struct ftp_conn {
 
     /* An answer found while effects are carried out is given after them. */
     enum ftp_answer answer;
-    int status;
+    int status, data_status;
     uint64_t number;
     struct net_addr addr;
 
     struct content_call *call; /* under way */
-    struct ftp_late *late;     /* a password being checked, or an upload being finished */
+    struct account_call *login;
+    struct ftp_late *late;     /* an upload being finished */
     struct ftp_data *data;     /* port or connection */
 
     /* What is open. */
     enum ftp_task task;
-    bool moving, control, ascii, waits_drain, told_transfer;
+    bool moving, control, ascii, waits_drain;
     struct content_file *file;
     struct content_upload *upload;
     char *path, *pattern;
     enum ftp_list_form form;
     unsigned facts;
-    uint64_t offset, end, moved, reported; /* offset: next byte of the file, or next entry of the list */
+    uint64_t offset, end, moved; /* offset: next byte of the file, or next entry of the list */
     uint64_t skip;                         /* converted text that goes before REST's place [bytes] */
     bool more;                             /* of a list: further pages */
     struct ftp_ascii text;

@@ -25,25 +25,19 @@ static core_time content_deadline(const struct ftp_conn *c)
 
 /* ---- The end ---- */
 
-static void transfer_told(struct ftp_conn *c, bool begins)
-{
-    if (c->told_transfer == begins)
-        return;
-    c->told_transfer = begins;
-    if (c->x)
-        session_transfer(c->x, begins, c->path, c->task == TASK_STORE);
-}
-
 void ftp_move_end(struct ftp_conn *c)
 {
     if (c->call)
         content_cancel(c->call);
     c->call = NULL;
+    if (c->login)
+        accounts_cancel(c->login);
+    c->login = NULL;
     if (c->late)
         c->late->c = NULL;
     c->late = NULL;
-    if (c->moving && !c->control)
-        transfer_told(c, false);
+    if (c->x)
+        session_transfer_end(c->x, false);
     if (c->file)
         content_close(c->file);
     if (c->upload)
@@ -59,7 +53,7 @@ void ftp_move_end(struct ftp_conn *c)
     c->task = TASK_NONE;
     c->moving = c->control = c->ascii = c->waits_drain = c->more = false;
     c->text.cr = false;
-    c->offset = c->end = c->moved = c->reported = c->skip = 0;
+    c->offset = c->end = c->moved = c->skip = 0;
 }
 
 static void opened(struct ftp_conn *c, int status, uint64_t size)
@@ -73,6 +67,8 @@ static void moved(struct ftp_conn *c, int status)
 {
     uint64_t bytes = c->moved;
     ftp_data_poll(c, 0);
+    if (c->x && status == 0)
+        session_transfer_end(c->x, true);
     ftp_move_end(c);
     ftp_conn_answer(c, ANSWER_MOVED, status, bytes);
 }
@@ -568,7 +564,8 @@ void ftp_move(struct ftp_conn *c, const struct ftp_effect *e)
         list_to_control(c);
         return;
     }
-    transfer_told(c, true);
+    if (c->x && c->task != TASK_LIST)
+        session_transfer_begin(c->x, c->path, c->task == TASK_STORE);
     if (c->task == TASK_SEND) {
         c->skip = c->ascii ? e->offset : 0;
         c->offset = c->ascii ? 0 : e->offset;
