@@ -22,7 +22,7 @@ const struct command cli_commands[] = {
                 {"listen", 'l', "ADDRESS:PORT",
                  "where other nodes reach this one, TCP and UDP; `off` takes no connections"},
                 {"http", 0, "ADDRESS:PORT", "the browser's and the scripts' way in (127.0.0.1:8733, or a free port); `off`"},
-                {"ftp", 0, "ADDRESS:PORT", "the FTP gateway (a later version has it); `off`"},
+                {"ftp", 0, "ADDRESS:PORT", "for FTP clients (127.0.0.1:8021, or a free port); `off`"},
                 {"dns", 0, "ADDRESS:PORT", "answers for names under shoal.alt (127.0.0.1:8753, or a free port); `off`"},
                 {"private", 0, NULL, "on the first run: a network of its own that only an invite opens"},
                 {"set", 's', "SECTION.KEY=VALUE", "any setting of shoal.ini; may be repeated"},

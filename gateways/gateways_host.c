@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "gateways/dns/dns_host.h"
+#include "gateways/ftp/ftp_host.h"
 #include "gateways/http/api_host.h"
 #include "gateways/http/web_host.h"
 #include "node/base/assert.h"
@@ -12,6 +13,7 @@
 static const struct gateway_kind gateway_kinds[GATEWAY_COUNT] = {
     [GATEWAY_API] = {"api", api_start, api_stop, api_free, api_address},
     [GATEWAY_HTTP] = {"http", web_start, web_stop, web_free, web_address},
+    [GATEWAY_FTP] = {"ftp", ftp_start, ftp_stop, ftp_free, ftp_address},
     [GATEWAY_DNS] = {"dns", dns_start, dns_stop, dns_free, dns_address},
 };
 

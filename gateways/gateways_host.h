@@ -7,7 +7,7 @@
 #include "gateways/content_host.h"
 #include "gateways/sessions_host.h"
 
-enum gateway { GATEWAY_API, GATEWAY_HTTP, GATEWAY_DNS, GATEWAY_COUNT }; /* the order in which they start and stop */
+enum gateway { GATEWAY_API, GATEWAY_HTTP, GATEWAY_FTP, GATEWAY_DNS, GATEWAY_COUNT }; /* the order in which they start and stop */
 
 struct gateways {
     struct app *app;

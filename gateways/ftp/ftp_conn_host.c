@@ -57,7 +57,7 @@ bool ftp_conn_gone(const struct ftp_conn *c)
 {
     uv_os_fd_t fd;
     char byte;
-    if (c->eof || c->closing || uv_fileno((const uv_handle_t *)&c->tcp, &fd) != 0)
+    if (c->eof || c->half || c->closing || uv_fileno((const uv_handle_t *)&c->tcp, &fd) != 0)
         return true;
     ssize_t n = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
@@ -390,7 +390,7 @@ static void conn_go(struct ftp_conn *c)
         }
         carry(c);
     }
-    if (c->eof && !c->closing)
+    if ((c->eof || (c->half && ftp_session_idle(c->s))) && !c->closing && !c->hangup)
         ftp_conn_close(c);
     if (!c->closing) {
         timer_update(c);
@@ -437,13 +437,19 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     (void)buf;
     if (n == 0)
         return;
+    struct ftp_effects *out = &c->server->out;
+    ftp_effects_reset(out);
+    if (n == UV_EOF && c->task != TASK_STORE) { /* a script that says all at once and then listens */
+        c->half = true;
+        c->reading = false;
+        uv_read_stop(stream);
+        conn_go(c);
+        return;
+    }
     if (n < 0) { /* what the client left behind half done is given up */
-        c->eof = true;
         ftp_conn_close(c);
         return;
     }
-    struct ftp_effects *out = &c->server->out;
-    ftp_effects_reset(out);
     ftp_session_give(c->s, ftp_conn_now(c), bytes_of(c->server->in, (size_t)n), out);
     conn_go(c);
 }
@@ -451,7 +457,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 /* Reading stops while lines wait that cannot run, or replies that nobody reads: the rest waits in the client. */
 static void read_update(struct ftp_conn *c)
 {
-    bool want = !c->hangup && c->tcp.write_queue_size <= QUEUE_STOP && ftp_session_room(c->s) > 0;
+    bool want = !c->hangup && !c->half && c->tcp.write_queue_size <= QUEUE_STOP && ftp_session_room(c->s) > 0;
     if (want == c->reading)
         return;
     c->reading = want;

@@ -51,7 +51,7 @@ struct ftp_conn {
     uv_timer_t timer;
     core_time timer_at; /* what it is set to; CORE_NEVER: not set */
     uint32_t handles;
-    bool closing, hangup, reading, eof, data_told;
+    bool closing, hangup, reading, eof, half, data_told; /* half: the client says no more, but listens */
     struct net_addr peer, local;
     struct ftp_session *s;
     struct session *x; /* in the table of sessions; NULL: none */

@@ -33,7 +33,7 @@ void ftp_data_close(struct ftp_conn *c)
 }
 
 /* Takes fd, also when it fails. */
-static int data_new(struct ftp_conn *c, int fd, int kind, int events)
+static int channel_new(struct ftp_conn *c, int fd, int kind, int events)
 {
     struct ftp_data *d = calloc(1, sizeof *d);
     core_assert(!c->data);
@@ -63,15 +63,22 @@ void ftp_data_poll(struct ftp_conn *c, int events)
         uv_poll_stop(&c->data->poll);
 }
 
+static socklen_t to_sockaddr(struct sockaddr_storage *ss, const struct net_addr *a)
+{
+    return host_to_sockaddr(ss, a) == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
 /* ---- Passive ---- */
 
 static int try_bind(int fd, const struct ftp_conn *c, uint16_t port)
 {
     struct net_addr a = c->local;
     struct sockaddr_storage ss;
+    if (!net_addr_is_v4(&a) && net_addr_scope(&a) == NET_SCOPE_LINK_LOCAL)
+        memset(a.ip, 0, sizeof a.ip); /* which link is not in an address of ours */
     a.port = port;
-    int size = host_to_sockaddr(&ss, &a);
-    if (bind(fd, (struct sockaddr *)&ss, (socklen_t)size) != 0)
+    socklen_t size = to_sockaddr(&ss, &a);
+    if (bind(fd, (struct sockaddr *)&ss, size) != 0)
         return errno == EADDRINUSE ? ERR_BUSY : ERR_IO;
     if (listen(fd, 4) != 0)
         return errno == EADDRINUSE ? ERR_BUSY : ERR_IO;
@@ -115,7 +122,7 @@ int ftp_data_listen(struct ftp_conn *c, struct net_addr *told)
     }
     if (c->server->external.port && net_addr_scope(&c->peer) == NET_SCOPE_GLOBAL)
         memcpy(told->ip, c->server->external.ip, sizeof told->ip);
-    return data_new(c, fd, FTP_DATA_PORT, UV_READABLE);
+    return channel_new(c, fd, FTP_DATA_PORT, UV_READABLE);
 }
 
 /* Only the client itself may come: another who guesses the port would read, or write, in its stead (RFC 2577, 3). */
@@ -136,7 +143,7 @@ static void accept_data(struct ftp_conn *c)
             continue;
         }
         ftp_data_close(c);
-        ftp_conn_data(c, data_new(c, fd, FTP_DATA_STANDS, 0));
+        ftp_conn_data(c, channel_new(c, fd, FTP_DATA_STANDS, 0));
         return;
     }
 }
@@ -151,18 +158,18 @@ int ftp_data_dial(struct ftp_conn *c, const struct net_addr *to)
     if (fd < 0)
         return ERR_IO;
     a.port = 0;
-    int size = host_to_sockaddr(&ss, &a);
+    socklen_t size = to_sockaddr(&ss, &a);
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-    if (bind(fd, (struct sockaddr *)&ss, (socklen_t)size) != 0) { /* the client expects the address it talks to */
+    if (bind(fd, (struct sockaddr *)&ss, size) != 0) { /* the client expects the address it talks to */
         close(fd);
         return ERR_IO;
     }
-    size = host_to_sockaddr(&ss, to);
-    if (connect(fd, (struct sockaddr *)&ss, (socklen_t)size) != 0 && errno != EINPROGRESS) {
+    size = to_sockaddr(&ss, to);
+    if (connect(fd, (struct sockaddr *)&ss, size) != 0 && errno != EINPROGRESS) {
         close(fd);
         return ERR_CLOSED;
     }
-    return data_new(c, fd, FTP_DATA_DIALED, UV_WRITABLE);
+    return channel_new(c, fd, FTP_DATA_DIALED, UV_WRITABLE);
 }
 
 static void dialed(struct ftp_conn *c)

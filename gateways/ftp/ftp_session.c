@@ -387,6 +387,11 @@ bool ftp_session_step(struct ftp_session *s, core_time now, struct ftp_effects *
     return true;
 }
 
+bool ftp_session_idle(const struct ftp_session *s)
+{
+    return s->ended || (s->wait == WAIT_NONE && s->input.lines == 0);
+}
+
 void ftp_session_wake(struct ftp_session *s, core_time now, struct ftp_effects *out)
 {
     if (now < s->deadline || s->ended)

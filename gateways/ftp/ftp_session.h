@@ -93,6 +93,9 @@ void ftp_session_give(struct ftp_session *s, core_time now, struct bytes bytes, 
 /* Runs the next line that may run now. False: there is none, nothing was appended. */
 bool ftp_session_step(struct ftp_session *s, core_time now, struct ftp_effects *out);
 
+/* Is nothing under way, and nothing waiting to be? */
+bool ftp_session_idle(const struct ftp_session *s);
+
 /* When ftp_session_wake wants to be called; CORE_NEVER: not at all. O(1), changes with each call. */
 core_time ftp_session_deadline(const struct ftp_session *s);
 void ftp_session_wake(struct ftp_session *s, core_time now, struct ftp_effects *out);

@@ -178,7 +178,6 @@ void api_status_get(struct api_request *r)
     json_object_set_new(o, "uptime_s", number((now - app->started) / 1000000));
     json_object_set_new(o, "listen", listening(app));
     json_object_set_new(o, "reachable", reachable(app));
-    json_object_set_new(o, "ftp", json_null()); /* until there is a gateway of this name */
     for (int i = GATEWAY_API + 1; i < GATEWAY_COUNT; i++) {
         const char *address = gateways_address(r->g, (enum gateway)i);
         json_object_set_new(o, gateways_name((enum gateway)i), address ? json_string(address) : json_null());

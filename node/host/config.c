@@ -17,8 +17,9 @@
 #define BUDGET_MIN  (1024 * 1024)
 #define COUNT_MAX   1000000
 
-enum value_kind { VALUE_LISTEN, VALUE_LATER, VALUE_SWITCH, VALUE_SIZE, VALUE_RATE, VALUE_MEMORY, VALUE_PEERS, VALUE_LEVEL, VALUE_PATH,
-                  VALUE_ZONES, VALUE_COUNT };
+enum value_kind { VALUE_LISTEN, VALUE_SWITCH, VALUE_SIZE, VALUE_RATE, VALUE_MEMORY, VALUE_PEERS, VALUE_LEVEL, VALUE_PATH,
+                  VALUE_ZONES, VALUE_COUNT,
+                  VALUE_PORTS, VALUE_ADDRESS, VALUE_SECONDS, VALUE_VISITORS };
 
 struct known {
     const char *section, *key;
@@ -38,7 +39,11 @@ static const struct known known[] = {
     {"store", "quota", VALUE_SIZE, AT(quota)},
     {"http", "listen", VALUE_LISTEN, AT(http)},
     {"http", "echo", VALUE_LISTEN, AT(http_echo)},
-    {"ftp", "listen", VALUE_LATER, AT(ftp)},
+    {"ftp", "listen", VALUE_LISTEN, AT(ftp)},
+    {"ftp", "ports", VALUE_PORTS, AT(ftp_port_first)},
+    {"ftp", "external", VALUE_ADDRESS, AT(ftp_external)},
+    {"ftp", "idle", VALUE_SECONDS, AT(ftp_idle_s)},
+    {"ftp", "anonymous", VALUE_VISITORS, AT(ftp_anonymous)},
     {"dns", "listen", VALUE_LISTEN, AT(dns)},
     {"dns", "zone", VALUE_ZONES, AT(dns_zone)},
     {"dns", "zone-file", VALUE_PATH, AT(dns_zone_file)},
@@ -228,6 +233,70 @@ static int level_set(int *out, const char *value, char *message)
     return ERR_MALFORMED;
 }
 
+/* "50000-50099" into two uint16_t beside each other. Empty: 0 and 0. */
+static int ports_set(uint16_t out[2], const char *value, char *message)
+{
+    unsigned first, last;
+    char rest;
+    out[0] = out[1] = 0;
+    if (!*value)
+        return 0;
+    if (sscanf(value, "%5u-%5u%c", &first, &last, &rest) != 2 || first < 1024 || last > 65535 || last < first) {
+        snprintf(message, MESSAGE_MAX, "\"%.120s\" is not a range of ports from 1024 to 65535, like 50000-50099", value);
+        return ERR_MALFORMED;
+    }
+    out[0] = (uint16_t)first;
+    out[1] = (uint16_t)last;
+    return 0;
+}
+
+/* An IPv4 address without a port; the port becomes 1. Empty: port 0. */
+static int address_set(struct net_addr *out, const char *value, char *message)
+{
+    char text[64];
+    memset(out, 0, sizeof *out);
+    if (!*value)
+        return 0;
+    if (snprintf(text, sizeof text, "%s:1", value) < (int)sizeof text && net_addr_parse(out, text) == 0 && net_addr_is_v4(out))
+        return 0;
+    memset(out, 0, sizeof *out);
+    snprintf(message, MESSAGE_MAX, "\"%.120s\" is not an IPv4 address, like 203.0.113.7", value);
+    return ERR_MALFORMED;
+}
+
+/* "90s", "10min", "2h". Empty: 0. */
+static int seconds_set(uint32_t *out, const char *value, char *message)
+{
+    static const struct {
+        const char *unit;
+        uint32_t seconds;
+    } units[] = {{"s", 1}, {"min", 60}, {"h", 3600}};
+    unsigned number = 0;
+    int used = 0;
+    *out = 0;
+    if (!*value)
+        return 0;
+    if (sscanf(value, "%6u%n", &number, &used) == 1 && isdigit((unsigned char)*value) && number > 0) {
+        for (size_t i = 0; i < sizeof units / sizeof *units; i++) {
+            if (strcmp(value + used, units[i].unit) == 0 && number <= 86400 / units[i].seconds) {
+                *out = number * units[i].seconds;
+                return 0;
+            }
+        }
+    }
+    snprintf(message, MESSAGE_MAX, "\"%.120s\" is not a time of at most 24 hours with its unit, like 90s, 10min or 2h", value);
+    return ERR_MALFORMED;
+}
+
+static int visitors_set(int *out, const char *value, char *message)
+{
+    bool on = false;
+    int rc = *value ? switch_set(&on, value, message) : 0;
+    if (rc == 0)
+        *out = !*value ? CONFIG_ANONYMOUS_LOCAL : on ? CONFIG_ANONYMOUS_ON : CONFIG_ANONYMOUS_OFF;
+    return rc;
+}
+
 static int value_set(struct config *c, const struct known *k, const char *value, char *message)
 {
     void *field = (char *)c + k->offset;
@@ -238,12 +307,6 @@ static int value_set(struct config *c, const struct known *k, const char *value,
         if (rc == 0 && field == c->listen)
             c->listen_named = *value && strcmp(value, "off") != 0;
         return rc;
-    case VALUE_LATER:
-        if (*value && strcmp(value, "off") != 0) {
-            snprintf(message, MESSAGE_MAX, "this version has no %s gateway yet: leave it off", k->section);
-            return ERR_UNSUPPORTED;
-        }
-        return listen_set(field, value, message);
     case VALUE_SWITCH:
         return switch_set(field, value, message);
     case VALUE_SIZE:
@@ -254,6 +317,14 @@ static int value_set(struct config *c, const struct known *k, const char *value,
         return peers_set(c, value, message);
     case VALUE_LEVEL:
         return level_set(field, value, message);
+    case VALUE_PORTS:
+        return ports_set(field, value, message);
+    case VALUE_ADDRESS:
+        return address_set(field, value, message);
+    case VALUE_SECONDS:
+        return seconds_set(field, value, message);
+    case VALUE_VISITORS:
+        return visitors_set(field, value, message);
     case VALUE_PATH:
         if (snprintf(field, sizeof c->log_file, "%s", value) < (int)sizeof c->log_file)
             return 0;

@@ -10,6 +10,8 @@
 
 #define CONFIG_BOOTSTRAP_MAX 16
 
+enum config_anonymous { CONFIG_ANONYMOUS_LOCAL, CONFIG_ANONYMOUS_ON, CONFIG_ANONYMOUS_OFF }; /* LOCAL: from this computer only */
+
 struct config {
     char home[4096];
     char listen[64];            /* [node] listen = A:P | off; default 0.0.0.0:7733 and [::]:7733 (empty = default) */
@@ -20,6 +22,10 @@ struct config {
     char dns_zone_file[4096];   /* [dns] zone-file: master files, [origin=]path, space separated; empty = none */
     uint64_t dns_rate;          /* [dns] rate-limit: answers a second over UDP to one /24 or /56; 0 = no limit */
     char http_echo[64];         /* [http] echo = A:P: a test origin for conformance suites; empty = none */
+    uint16_t ftp_port_first, ftp_port_last; /* [ftp] ports = 50000-50099: of passive data connections; 0 = any */
+    struct net_addr ftp_external;           /* [ftp] external = 203.0.113.7: told to peers from the internet by PASV; port 0 = none */
+    uint32_t ftp_idle_s;                    /* [ftp] idle = 10min; 0 = default */
+    int ftp_anonymous;                      /* [ftp] anonymous = on | off; enum config_anonymous */
     char bootstrap[CONFIG_BOOTSTRAP_MAX][160]; /* [network] bootstrap = <node id>@<address:port>, space separated */
     uint32_t bootstrap_count;
     bool network_private;       /* [network] private = on: a first run makes a network of its own with a secret, not the open one */
