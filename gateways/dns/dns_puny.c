@@ -148,7 +148,7 @@ bool dns_label_to_utf8(char *out, size_t cap, const uint8_t *label, size_t size)
 {
     const uint8_t *p = label, *end = label + size;
     size_t n = 0;
-    if (size > 4 && memcmp(label, "xn--", 4) == 0) {
+    if (size >= 4 && memcmp(label, "xn--", 4) == 0) {
         uint32_t points[POINTS_MAX], count = decode(points, label + 4, size - 4);
         bool other = false;
         for (uint32_t i = 0; i < count; i++) {
