@@ -105,8 +105,9 @@ static void add_records(struct dht_node *n, struct answer *a, const struct dht_m
     uint32_t held = 0;
     for (const struct dht_stored *r = dht_storage_first(&n->storage, (uint8_t)m->kind, m->key); r; r = dht_storage_next(r))
         held++;
-    uint32_t skip = held ? rng_below(&n->rng, held) : 0, index = 0;
-    for (int round = 0; round < 2 && held; round++, index = 0)
+    /* An asker who names a place pages through all; others get a random stretch, so that askers of many holders see them all. */
+    uint32_t skip = m->first ? m->first - 1 : held ? rng_below(&n->rng, held) : 0, index = 0;
+    for (int round = 0; round < (m->first ? 1 : 2) && held; round++, index = 0)
         for (const struct dht_stored *r = dht_storage_first(&n->storage, (uint8_t)m->kind, m->key); r; r = dht_storage_next(r), index++) {
             uint32_t i = a->reply.record_count;
             if ((round == 0) != (index >= skip) || i == DHT_REPLY_RECORDS_MAX || a->left < r->size + 8u || r->expires_s <= dht_now_s(n))
@@ -269,6 +270,21 @@ static void note_unsolicited(struct dht_node *n, const uint8_t sender[NODE_KEY_S
         n->unsolicited_seen = true;
 }
 
+void dht_reply_head(struct dht_node *n, struct dht_message *reply, uint8_t type, const uint8_t id[DHT_ID_SIZE], const uint8_t sender[NODE_KEY_SIZE],
+                    const struct net_addr *from)
+{
+    memset(reply, 0, sizeof *reply);
+    reply->type = type;
+    reply->reply = true;
+    memcpy(reply->id, id, DHT_ID_SIZE);
+    reply->flags = n->config->unlisted ? DHT_FLAG_UNLISTED : 0;
+    reply->has_token = true;
+    dht_token_make(reply->token, n->env->crypto, n->secret, n->config->token_period, n->now, from, sender);
+    reply->has_observed = true;
+    reply->observed = *from;
+    reply->unix_s = dht_vote_unix_ms(&n->votes, n->now) / 1000;
+}
+
 int dht_on_request(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from, size_t size,
                    const struct dht_message *m)
 {
@@ -279,21 +295,16 @@ int dht_on_request(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], cons
         return ERR_QUOTA;
     }
     struct answer a;
-    memset(&a.reply, 0, sizeof a.reply);
     bool token_valid = m->has_token && dht_token_valid(m->token, n->env->crypto, n->secret, n->config->token_period, n->now, from, sender);
     size_t limit = token_valid || 3 * size > DATAGRAM_MAX ? DATAGRAM_MAX : 3 * size;
     a.left = limit - DATAGRAM_OVERHEAD - DHT_REPLY_HEAD;
     if (limit < DATAGRAM_OVERHEAD + DHT_REPLY_HEAD)
         return ERR_MALFORMED; /* no request of ours is so short */
-    a.reply.type = m->type;
-    a.reply.reply = true;
-    memcpy(a.reply.id, m->id, DHT_ID_SIZE);
-    a.reply.flags = n->config->unlisted ? DHT_FLAG_UNLISTED : 0;
-    a.reply.has_token = true;
-    dht_token_make(a.reply.token, n->env->crypto, n->secret, n->config->token_period, n->now, from, sender);
-    a.reply.has_observed = true;
-    a.reply.observed = *from;
-    a.reply.unix_s = dht_vote_unix_ms(&n->votes, n->now) / 1000;
+    if (m->type == DHT_CALL) {
+        consider_stranger(n, sender, from, m->flags);
+        return dht_on_call(n, sender, from, limit, m);
+    }
+    dht_reply_head(n, &a.reply, m->type, m->id, sender, from);
     if ((m->type == DHT_FIND || m->type == DHT_GET) && !m->key)
         a.reply.status = ERR_MALFORMED;
     else if (m->type == DHT_FIND)

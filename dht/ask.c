@@ -58,8 +58,8 @@ struct dht_pending *dht_ask(struct dht_node *n, enum dht_purpose purpose, const 
         return NULL;
     memcpy(m->id, p->id, DHT_ID_SIZE);
     m->flags = n->config->unlisted ? DHT_FLAG_UNLISTED : 0;
-    bool pads = m->type == DHT_FIND || m->type == DHT_GET;
-    if (pads && n->tables[DHT_V4] && n->tables[DHT_V6])
+    bool pads = m->type == DHT_FIND || m->type == DHT_GET || m->type == DHT_CALL;
+    if (pads && m->type != DHT_CALL && n->tables[DHT_V4] && n->tables[DHT_V6])
         m->want = DHT_WANT(DHT_V4) | DHT_WANT(DHT_V6);
     if (dht_send(n, key, addr, m, pads ? dht_find_padding(n, m->type) : 0))
         return p;
@@ -206,6 +206,10 @@ int dht_on_reply(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const 
         dht_lookup_reply(n, p.lookup, sender, from, rtt, m);
     else if (p.lookup && p.purpose == DHT_ASK_PUT)
         dht_put_reply(n, p.lookup, sender, from, m);
+    else if (p.lookup && p.purpose == DHT_ASK_PAGE)
+        dht_page_reply(n, p.lookup, &p, m);
+    else if (p.purpose == DHT_ASK_CALL)
+        dht_call_reply(n, &p, m);
     if (!n->joined)
         join(n, &p, rtt, m);
     return 0;
@@ -240,6 +244,8 @@ void dht_time_out(struct dht_node *n)
             dht_pending_free(&n->pending, slot);
         if (p.lookup)
             dht_lookup_timeout(n, &p, hard);
+        if (p.purpose == DHT_ASK_CALL)
+            dht_call_timeout(n, &p);
         if (hard)
             contact_failed(n, &p);
     }

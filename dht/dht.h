@@ -92,6 +92,19 @@ void dht_unannounce(struct dht_node *n, const uint8_t key[DHT_KEY_SIZE]);
 /* Port on which this node serves streams, told with provider records when it differs from the UDP source port; 0 = same. */
 void dht_set_stream_port(struct dht_node *n, uint16_t port);
 
+/* Calls: a datagram to one node and the answer to it, for what stands above the DHT (names, search). `service` says for whom: 1 names (docs/protocol.md,
+ * "Names"). The request is padded, so that any answer fits. Sent once more when nothing came. 0, then exactly one DHT_NOTICE_ANSWER; ERR_FULL: too
+ * many requests under way, try again later; ERR_RANGE: a bad argument, an address or a family that is not spoken. */
+#define DHT_BODY_MAX 1024
+int dht_call(struct dht_node *n, core_time now, const struct node_addr *to, uint32_t service, struct bytes body, uint32_t op, struct effects *out);
+/* Answers a DHT_NOTICE_CALLED, at once or up to 10 s later; never: dropped. At most DHT_BODY_MAX bytes, and no more than the caller may be sent
+ * (a->b of the notice), or ERR_RANGE. ERR_NOT_FOUND: the handle is too old. */
+int dht_answer(struct dht_node *n, core_time now, uint32_t handle, int status, struct bytes body, struct effects *out);
+/* The address of a contact in the routing table. False: not there. */
+bool dht_contact_find(const struct dht_node *n, const uint8_t key[NODE_KEY_SIZE], struct net_addr *out);
+/* Unix time as this node believes (its clock, or the median of its peers' when that is off) [ms]; 0 = unknown. */
+uint64_t dht_unix_ms(const struct dht_node *n, core_time now);
+
 /* Notices (EFFECT_NOTICE, u.notice.kind). */
 enum dht_notice {
     DHT_NOTICE_NODE = 0x100,   /* a find's result, closest first: node = key and address */
@@ -103,7 +116,9 @@ enum dht_notice {
     DHT_NOTICE_OBSERVED,       /* peers see us at node.addr (a majority of at least 3 distinct, changed) */
     DHT_NOTICE_CLOCK,          /* our clock is more than 10 minutes from the median of answering peers: a = median unix ms */
     DHT_NOTICE_JOINED,         /* first lookup of ourselves ended with at least one live contact: a = contacts */
-    DHT_NOTICE_PERSIST         /* good moment to save contacts (dht_contacts) */
+    DHT_NOTICE_PERSIST,        /* good moment to save contacts (dht_contacts) */
+    DHT_NOTICE_CALLED,         /* op = handle for dht_answer; node = who asks; a = service; b = most bytes an answer may have; bytes = body */
+    DHT_NOTICE_ANSWER          /* op of a dht_call ended: status 0 or the callee's refusal, ERR_TIMEOUT; node = callee; bytes = body */
 };
 
 struct dht_contact { /* what a table slot holds */

@@ -165,6 +165,7 @@ void dht_fini(struct dht_node *n)
         dht_lookup_end(n, n->lookups);
     dht_storage_fini(&n->storage);
     dht_announce_fini(&n->announce);
+    dht_calls_free(n);
     n->env->alloc->free(n->env->alloc->context, n->lost);
     n->lost = NULL;
     crypto_wipe(n->secret, sizeof n->secret);
@@ -172,7 +173,7 @@ void dht_fini(struct dht_node *n)
 
 /* --- entry and exit of every call --- */
 
-static void enter(struct dht_node *n, core_time now, struct effects *out)
+void dht_enter(struct dht_node *n, core_time now, struct effects *out)
 {
     core_assert(now >= n->now);
     core_assert(effects_room(out, DHT_EFFECTS_PER_CALL, DHT_EFFECT_BYTES_PER_CALL));
@@ -189,7 +190,7 @@ static void deadline_set(struct dht_node *n)
         n->deadline = core_time_min(n->deadline, n->timers[t]);
 }
 
-static void leave(struct dht_node *n)
+void dht_leave(struct dht_node *n)
 {
     deadline_set(n);
     n->out = NULL;
@@ -248,10 +249,10 @@ static int receive(struct dht_node *n, const struct net_addr *from, const uint8_
 
 int dht_recv(struct dht_node *n, core_time now, const struct net_addr *from, const uint8_t *data, size_t size, struct effects *out)
 {
-    enter(n, now, out);
+    dht_enter(n, now, out);
     int status = receive(n, from, data, size);
     dht_progress(n, true);
-    leave(n);
+    dht_leave(n);
     return status;
 }
 
@@ -383,7 +384,7 @@ static const struct {
 
 void dht_wake(struct dht_node *n, core_time now, struct effects *out)
 {
-    enter(n, now, out);
+    dht_enter(n, now, out);
     dht_time_out(n);
     for (int t = 0; t < DHT_TIMERS; t++) {
         if (n->timers[t] > now || n->room <= 12)
@@ -392,14 +393,14 @@ void dht_wake(struct dht_node *n, core_time now, struct effects *out)
         timer_steps[t].step(n);
     }
     dht_progress(n, true);
-    leave(n);
+    dht_leave(n);
 }
 
 /* --- operations of the owner --- */
 
 void dht_hint(struct dht_node *n, core_time now, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr, struct effects *out)
 {
-    enter(n, now, out);
+    dht_enter(n, now, out);
     struct dht_table *t = n->tables[dht_family_of(addr)];
     if (t && addr->port && memcmp(key, n->me->key, NODE_KEY_SIZE) != 0 && net_addr_scope(addr) != NET_SCOPE_INVALID) {
         const struct dht_contact *known = dht_table_find(t, key, dht_position_of(n, key));
@@ -416,7 +417,7 @@ void dht_hint(struct dht_node *n, core_time now, const uint8_t key[NODE_KEY_SIZE
         if (dht_live(n) == 0)
             dht_timer_at_most(n, DHT_TIMER_ALONE, now + CORE_MS(n->alone_wait_ms));
     }
-    leave(n);
+    dht_leave(n);
 }
 
 static int operation(struct dht_node *n, enum dht_mode mode, uint8_t kind, const uint8_t key[DHT_KEY_SIZE], uint32_t op,
@@ -436,10 +437,10 @@ static int operation(struct dht_node *n, enum dht_mode mode, uint8_t kind, const
 int dht_find(struct dht_node *n, core_time now, const uint8_t target[DHT_KEY_SIZE], uint32_t op, struct effects *out)
 {
     struct dht_lookup *l;
-    enter(n, now, out);
+    dht_enter(n, now, out);
     int status = operation(n, DHT_MODE_FIND, 0, target, op, &l);
     dht_progress(n, false);
-    leave(n);
+    dht_leave(n);
     return status;
 }
 
@@ -453,12 +454,12 @@ int dht_get(struct dht_node *n, core_time now, enum dht_kind kind, const uint8_t
     struct dht_lookup *l;
     if (kind != DHT_PROVIDER && !kind_signed(kind))
         return ERR_RANGE;
-    enter(n, now, out);
+    dht_enter(n, now, out);
     int status = operation(n, DHT_MODE_GET, (uint8_t)kind, key, op, &l);
     if (status == 0)
         dht_get_own(n, l);
     dht_progress(n, false);
-    leave(n);
+    dht_leave(n);
     return status;
 }
 
@@ -470,7 +471,7 @@ int dht_put(struct dht_node *n, core_time now, enum dht_kind kind, const uint8_t
     if (!kind_signed(kind) || dht_record_read(&view, record) != 0 || view.kind != kind ||
         dht_record_verify(&view, key, n->network, n->env->crypto) != 0)
         return ERR_RANGE;
-    enter(n, now, out);
+    dht_enter(n, now, out);
     int status = operation(n, DHT_MODE_PUT, (uint8_t)kind, key, op, &l);
     if (status == 0) {
         l->record_size = (uint16_t)record.size;
@@ -483,7 +484,7 @@ int dht_put(struct dht_node *n, core_time now, enum dht_kind kind, const uint8_t
         dht_timer_at_most(n, DHT_TIMER_REPUBLISH, now + n->config->profile_republish / 64);
     }
     dht_progress(n, false);
-    leave(n);
+    dht_leave(n);
     return status;
 }
 
@@ -508,7 +509,7 @@ void dht_cancel(struct dht_node *n, uint32_t op)
 
 int dht_announce(struct dht_node *n, core_time now, const uint8_t key[DHT_KEY_SIZE], bool urgent, uint32_t op, struct effects *out)
 {
-    enter(n, now, out);
+    dht_enter(n, now, out);
     int status = dht_announce_add(&n->announce, key, urgent ? DHT_DUE_URGENT : dht_now_s(n), urgent ? op : 0);
     struct dht_announced *known = status == ERR_EXISTS && urgent && op ? dht_announce_find(&n->announce, key) : NULL;
     if (known) { /* somebody waits: announced once more, or told when the walk that carries it ends */
@@ -517,7 +518,7 @@ int dht_announce(struct dht_node *n, core_time now, const uint8_t key[DHT_KEY_SI
             dht_announce_set_due(&n->announce, known, DHT_DUE_URGENT);
     }
     dht_timer_at_most(n, DHT_TIMER_ANNOUNCE, now);
-    leave(n);
+    dht_leave(n);
     return status == ERR_EXISTS ? 0 : status;
 }
 

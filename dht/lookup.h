@@ -8,10 +8,11 @@
 #include "dht/message.h"
 #include "dht/record.h"
 
-#define DHT_SEEN_MAX        96 /* values told apart per get; more are not reported */
+#define DHT_SEEN_MAX        256 /* values told apart per get; more are not reported */
 #define DHT_TELLER_DEAD_MAX 4  /* dead entries after which a teller with no good one is not believed */
 #define DHT_REFUSED_MAX     4  /* DHT_NOTICE_REFUSED per operation */
 #define DHT_LOOKUP_PATHS    8
+#define DHT_PAGERS          3  /* holders of many keywords' records that are paged through, in one get */
 
 enum dht_mode { DHT_MODE_FIND, DHT_MODE_REFRESH, DHT_MODE_SELF, DHT_MODE_GET, DHT_MODE_PUT, DHT_MODE_REPUBLISH, DHT_MODE_ANNOUNCE };
 
@@ -40,6 +41,11 @@ struct dht_seen {
     uint64_t sequence;
 };
 
+struct dht_pager { /* a holder with more records than fit one answer */
+    uint16_t candidate; /* its id */
+    uint16_t next, held;
+};
+
 struct dht_lookup {
     struct dht_lookup *next;
     core_time started;
@@ -55,6 +61,9 @@ struct dht_lookup {
     uint16_t walk;                 /* announce: marks the keys that this lookup carries */
     uint64_t region_cursor;        /* announce: next key to report when it ends */
     uint16_t asked, answered, stored, store_asked;
+    uint16_t paging;               /* requests for pages under way */
+    uint8_t pager_count;
+    struct dht_pager pagers[DHT_PAGERS];
     int status;                    /* last refusal */
     uint8_t depth;
     uint32_t rtt_sum_us;

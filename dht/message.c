@@ -17,6 +17,7 @@ enum key {
     KEY_PORT = 9,
     KEY_RENEW = 10,
     KEY_WITHDRAW = 11,
+    KEY_FIRST = 12,
     KEY_STATUS = 16,
     KEY_OBSERVED = 17,
     KEY_UNIX = 18,
@@ -28,6 +29,7 @@ enum key {
     KEY_RESULTS = 24,
     KEY_SELF = 25,
     KEY_HELD = 26,
+    KEY_BODY = 27,
     KEY_PADDING = 31
 };
 
@@ -36,6 +38,7 @@ static uint32_t pair_count(const struct dht_message *m)
     uint32_t n = 2;
     n += m->has_token + (m->flags != 0) + (m->want != 0) + (m->key != NULL) + (m->kind != 0) + (m->record.size != 0);
     n += (m->keys.size != 0) + m->has_port + (m->renew.size != 0) + (m->withdraw.size != 0) + (m->status != 0) + m->has_observed + (m->unix_s != 0);
+    n += (m->first != 0) + (m->body.size != 0);
     for (int f = 0; f < DHT_FAMILIES; f++)
         n += (m->contacts[f].size != 0) + (m->providers[f].size != 0);
     n += (m->record_count != 0) + (m->results.size != 0) + m->has_self + (m->held != 0);
@@ -64,6 +67,8 @@ static void write_request_fields(struct pack *p, const struct dht_message *m)
         pack_key_bin(p, KEY_RENEW, m->renew.data, m->renew.size);
     if (m->withdraw.size)
         pack_key_bin(p, KEY_WITHDRAW, m->withdraw.data, m->withdraw.size);
+    if (m->first)
+        pack_key_uint(p, KEY_FIRST, m->first);
 }
 
 static void write_span(struct pack *p, uint64_t key, struct bytes b)
@@ -98,6 +103,7 @@ static void write_reply_fields(struct pack *p, const struct dht_message *m)
         pack_key_uint(p, KEY_SELF, m->self_port);
     if (m->held)
         pack_key_uint(p, KEY_HELD, m->held);
+    write_span(p, KEY_BODY, m->body);
 }
 
 size_t dht_message_write(uint8_t *out, size_t cap, const struct dht_message *m, size_t pad_to)
@@ -197,6 +203,9 @@ static void read_field(struct wire *w, struct dht_message *m, uint64_t key)
     case KEY_WITHDRAW:
         m->withdraw = read_list(w, DHT_KEY_SIZE);
         break;
+    case KEY_FIRST:
+        m->first = (uint32_t)wire_uint_max(w, UINT32_MAX);
+        break;
     case KEY_STATUS:
         m->status = -(int)wire_uint_max(w, 127);
         break;
@@ -226,6 +235,9 @@ static void read_field(struct wire *w, struct dht_message *m, uint64_t key)
         break;
     case KEY_HELD:
         m->held = (uint32_t)wire_uint_max(w, UINT32_MAX);
+        break;
+    case KEY_BODY:
+        m->body = wire_bin(w, DHT_BODY_MAX);
         break;
     default:
         wire_skip(w);

@@ -6,7 +6,7 @@
 #include "dht/pending.h"
 #include "dht/token.h"
 
-enum dht_type { DHT_PING, DHT_FIND, DHT_GET, DHT_PUT, DHT_TYPES };
+enum dht_type { DHT_PING, DHT_FIND, DHT_GET, DHT_PUT, DHT_CALL, DHT_TYPES };
 #define DHT_REPLY_BIT 16
 #define DHT_TYPE_MAX  31 /* above: dropped */
 
@@ -34,6 +34,8 @@ struct dht_message {
     struct bytes keys;       /* put: provider keys, 32 bytes each */
     struct bytes renew;      /* put: "renew what you hold of mine in this range, if it is exactly this" */
     struct bytes withdraw;   /* put: provider keys of mine to forget, 32 bytes each */
+    uint32_t first;          /* get: not a random stretch of the records but those from this one on, counted from 1; 0 = absent */
+    struct bytes body;       /* call and its answer */
     uint16_t port, self_port;
     /* replies */
     int status;              /* 0, or a code below zero */

@@ -13,6 +13,8 @@
 #define DHT_HINTS           4
 #define DHT_LOST            8  /* contacts that fell silent, asked again now and then: a split network must become one again */
 #define DHT_CHALLENGED      16
+#define DHT_CALLED          16 /* calls of others that may still be answered */
+#define DHT_CALLS           64 /* our own under way */
 #define DHT_CONTACTED_WORDS 16 /* Bloom filter of addresses that we sent to */
 
 enum dht_timer { DHT_TIMER_ALONE, DHT_TIMER_STALE, DHT_TIMER_REFRESH, DHT_TIMER_ANNOUNCE, DHT_TIMER_EXPIRE, DHT_TIMER_REPUBLISH,
@@ -36,6 +38,7 @@ struct dht_node {
     struct dht_announce announce;
     struct dht_votes votes;
     struct node_addr hints[DHT_HINTS];
+    struct dht_calls *calls; /* dht/call.c; from env->alloc at the first call, ours or another's */
     struct node_addr *lost; /* DHT_LOST from env->alloc; NULL until a contact is lost */
     uint32_t challenged[DHT_CHALLENGED], challenged_s; /* strangers asked lately, by short hash; since when */
     uint64_t contacted[DHT_CONTACTED_WORDS];
@@ -70,6 +73,9 @@ static inline void dht_timer_at_most(struct dht_node *n, enum dht_timer t, core_
 {
     n->timers[t] = core_time_min(n->timers[t], at);
 }
+/* Entry and exit of every call from outside. */
+void dht_enter(struct dht_node *n, core_time now, struct effects *out);
+void dht_leave(struct dht_node *n);
 uint64_t dht_position_of(const struct dht_node *n, const uint8_t key[NODE_KEY_SIZE]);
 uint32_t dht_short_hash(const struct dht_node *n, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr);
 struct effect *dht_notify(struct dht_node *n, uint32_t kind, uint32_t op);
@@ -105,6 +111,7 @@ void dht_lookup_reply(struct dht_node *n, struct dht_lookup *l, const uint8_t se
 void dht_get_own(struct dht_node *n, struct dht_lookup *l);
 void dht_put_reply(struct dht_node *n, struct dht_lookup *l, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from,
                    const struct dht_message *m);
+void dht_page_reply(struct dht_node *n, struct dht_lookup *l, const struct dht_pending *p, const struct dht_message *m);
 void dht_lookup_timeout(struct dht_node *n, const struct dht_pending *p, bool hard);
 void dht_refused(struct dht_node *n, struct dht_lookup *l, const struct dht_candidate *c, int status);
 void dht_store_failed(struct dht_lookup *l, struct dht_candidate *c);
@@ -114,6 +121,15 @@ void dht_walk_start(struct dht_node *n);
 bool dht_walk_store(struct dht_node *n, struct dht_lookup *l);          /* true: nothing more to send or wait for */
 void dht_walk_reply(struct dht_node *n, struct dht_lookup *l, struct dht_candidate *c, const struct dht_message *m);
 bool dht_walk_finish(struct dht_node *n, struct dht_lookup *l);         /* false: no room, call again */
+
+/* call.c */
+int dht_on_call(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from, size_t limit, const struct dht_message *m);
+void dht_call_reply(struct dht_node *n, const struct dht_pending *p, const struct dht_message *m);
+void dht_call_timeout(struct dht_node *n, const struct dht_pending *p);
+void dht_calls_free(struct dht_node *n);
+/* Head of an answer: type, id, token, the asker's address, the time. */
+void dht_reply_head(struct dht_node *n, struct dht_message *reply, uint8_t type, const uint8_t id[DHT_ID_SIZE], const uint8_t sender[NODE_KEY_SIZE],
+                    const struct net_addr *from);
 
 /* republish.c */
 void dht_republish_step(struct dht_node *n);

@@ -144,6 +144,55 @@ static void heed_values(struct dht_node *n, struct dht_lookup *l, const uint8_t 
         heed_record(n, l, m->records[i]);
 }
 
+/* --- pages: a popular word has more records than one answer holds, and holders send random stretches; so some are read through --- */
+
+#define PAGES_PARALLEL 4
+#define PAGE_STRIDE    DHT_REPLY_RECORDS_MAX
+
+static bool page_ask(struct dht_node *n, struct dht_lookup *l, const struct dht_candidate *c, unsigned pager, uint32_t first)
+{
+    struct dht_message m = {.type = DHT_GET, .key = l->key, .kind = l->kind, .first = first + 1};
+    struct dht_pending *p = n->room > ROOM_RESERVE ? dht_ask(n, DHT_ASK_PAGE, c->key, c->position, &c->addr, &m) : NULL;
+    if (!p)
+        return false;
+    p->lookup = l;
+    p->tag = (uint16_t)(pager << 12 | first);
+    l->paging++;
+    return true;
+}
+
+static void pager_next(struct dht_node *n, struct dht_lookup *l, const struct dht_candidate *c, unsigned pager)
+{
+    struct dht_pager *g = &l->pagers[pager];
+    if (g->next < g->held && page_ask(n, l, c, pager, g->next))
+        g->next = (uint16_t)(g->next + PAGE_STRIDE);
+}
+
+static void pager_add(struct dht_node *n, struct dht_lookup *l, const struct dht_candidate *c, const struct dht_message *m)
+{
+    if (l->kind != DHT_KEYWORD || m->held <= m->record_count || l->pager_count == DHT_PAGERS)
+        return;
+    unsigned pager = l->pager_count++;
+    l->pagers[pager] = (struct dht_pager){.candidate = c->id, .held = (uint16_t)(m->held < DHT_SEEN_MAX ? m->held : DHT_SEEN_MAX)};
+    for (int i = 0; i < PAGES_PARALLEL; i++)
+        pager_next(n, l, c, pager);
+}
+
+void dht_page_reply(struct dht_node *n, struct dht_lookup *l, const struct dht_pending *p, const struct dht_message *m)
+{
+    unsigned pager = p->tag >> 12;
+    uint32_t first = p->tag & 0xfffu, count = m->record_count;
+    const struct dht_candidate *c = dht_lookup_find(l, p->key, &p->addr);
+    l->paging--;
+    if (!c || pager >= l->pager_count || count == 0)
+        return;
+    heed_values(n, l, p->key, &p->addr, m);
+    if (count < PAGE_STRIDE && first + count < l->pagers[pager].held)
+        page_ask(n, l, c, pager, first + count); /* larger records than usual */
+    else
+        pager_next(n, l, c, pager);
+}
+
 void dht_lookup_reply(struct dht_node *n, struct dht_lookup *l, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from,
                       uint64_t rtt_us, const struct dht_message *m)
 {
@@ -156,6 +205,8 @@ void dht_lookup_reply(struct dht_node *n, struct dht_lookup *l, const uint8_t se
     memcpy(c->token, m->token, DHT_TOKEN_SIZE);
     if (l->mode == DHT_MODE_GET)
         heed_values(n, l, sender, from, m);
+    if (l->mode == DHT_MODE_GET)
+        pager_add(n, l, c, m);
     add_contacts(n, l, c->id, c->path, from, m);
 }
 
@@ -239,7 +290,9 @@ void dht_lookup_timeout(struct dht_node *n, const struct dht_pending *p, bool ha
     (void)n;
     struct dht_lookup *l = p->lookup;
     struct dht_candidate *c = dht_lookup_find(l, p->key, &p->addr);
-    if (!c)
+    if (p->purpose == DHT_ASK_PAGE)
+        l->paging = (uint16_t)(l->paging - hard);
+    if (!c || p->purpose == DHT_ASK_PAGE)
         return;
     if (p->purpose == DHT_ASK_PUT) {
         if (hard && c->store == DHT_STORE_SENT)
@@ -349,6 +402,8 @@ static void lookup_step(struct dht_node *n, struct dht_lookup *l, bool may_end)
             if (!ask_more(n, l) || !dht_lookup_finished(l, n->config))
                 return;
         } while (widens && dht_lookup_widen(l, n->config, dht_network_size(n)));
+        if (l->paging)
+            return;
         if (!may_end) {
             n->timers[DHT_TIMER_AGAIN] = n->now;
             return;

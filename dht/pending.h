@@ -8,7 +8,7 @@
 #define DHT_ID_SIZE 8
 #define DHT_PENDING_MAX 250 /* a slot is one byte of the id */
 
-enum dht_purpose { DHT_ASK_NOTHING, DHT_ASK_PING, DHT_ASK_HINT, DHT_ASK_LOOKUP, DHT_ASK_PUT };
+enum dht_purpose { DHT_ASK_NOTHING, DHT_ASK_PING, DHT_ASK_HINT, DHT_ASK_LOOKUP, DHT_ASK_PUT, DHT_ASK_CALL, DHT_ASK_PAGE };
 
 struct dht_lookup;
 
@@ -21,7 +21,7 @@ struct dht_pending {
     struct net_addr addr;
     uint8_t purpose; /* enum dht_purpose; 0 = free */
     bool slow;
-    uint16_t tag; /* the asker's */
+    uint16_t tag; /* DHT_ASK_CALL: which call (dht/call.c); DHT_ASK_PAGE: which pager and place (dht/operation.c) */
 };
 
 struct dht_pendings {

@@ -57,6 +57,7 @@ struct node {
     struct xfer_env xfer_env;
     struct dht_node *dht;
     struct xfer *xfer;
+    struct naming *naming;
     struct rng rng;
     struct node_op ops[OPS_MAX];
     core_time restore_at, reach_at, alone_at;
@@ -92,7 +93,11 @@ struct node *node_new(const struct node_config *config, core_time now)
     core_drbg_fill(&drbg, seeds[0], sizeof seeds);
     n->dht = alloc->alloc(alloc->context, dht_node_size(config->dht.config));
     n->xfer = n->dht ? xfer_new(&n->xfer_env, n->me, n->network, seeds[1], now) : NULL;
-    if (!n->xfer) {
+    struct naming_config names = {.dht = n->dht, .me = n->me, .network = n->network, .crypto = n->crypto, .alloc = alloc,
+                                  .seed = get_be64(config->seed + 8), .cache_max = config->names_cache ? config->names_cache : 256};
+    n->naming = n->xfer ? naming_new(&names) : NULL;
+    if (!n->naming) {
+        xfer_free(n->xfer);
         alloc->free(alloc->context, n->dht);
         alloc->free(alloc->context, n);
         return NULL;
@@ -125,6 +130,7 @@ void node_free(struct node *n)
         return;
     tell_free(n);
     list_free(n, &n->restore);
+    naming_free(n->naming);
     dht_fini(n->dht);
     xfer_free(n->xfer);
     n->alloc->free(n->alloc->context, n->dht);
@@ -139,6 +145,11 @@ struct xfer *node_xfer(struct node *n)
 struct dht_node *node_dht(struct node *n)
 {
     return n->dht;
+}
+
+struct naming *node_naming(struct node *n)
+{
+    return n->naming;
 }
 
 /* ---- The table of our own questions ---- */
@@ -502,6 +513,7 @@ static void on_joined(struct node *n, core_time now, struct effects *out)
     n->joined = true;
     n->alone_at = CORE_NEVER;
     n->alone_told = false;
+    naming_joined(n->naming, now);
     if (n->reach.stream == NODE_REACH_UNKNOWN)
         n->reach_at = core_time_add(now, REACH_FIRST);
     contacts_persist(n, out);
@@ -519,6 +531,17 @@ static void route_one(struct node *n, core_time now, struct effects *out, uint32
     if (key_span.size)
         memcpy(key, bytes.data, HASH_SIZE);
 
+    bool called = copy.u.notice.kind == DHT_NOTICE_CALLED;
+    if (called ? copy.u.notice.a == NAMING_SERVICE : naming_is_op(copy.u.notice.op)) {
+        consume(x);
+        naming_notice(n->naming, now, &copy, bytes, out); /* the batch's bytes do not move while it grows */
+        return;
+    }
+    if (called) {
+        consume(x);
+        dht_answer(n->dht, now, copy.u.notice.op, ERR_UNSUPPORTED, bytes_of(NULL, 0), out);
+        return;
+    }
     switch (copy.u.notice.kind) {
     case DHT_NOTICE_PROVIDER:
         if (copy.u.notice.op & OP_OURS) {
@@ -604,7 +627,8 @@ static core_time own_deadline(const struct node *n)
 
 core_time node_deadline(const struct node *n)
 {
-    return core_time_min(own_deadline(n), core_time_min(dht_deadline(n->dht), xfer_deadline(n->xfer)));
+    core_time parts = core_time_min(dht_deadline(n->dht), xfer_deadline(n->xfer));
+    return core_time_min(own_deadline(n), core_time_min(parts, naming_deadline(n->naming)));
 }
 
 static void op_expired(struct node *n, core_time now, struct node_op *op, struct effects *out)
@@ -666,6 +690,8 @@ void node_wake(struct node *n, core_time now, struct effects *out)
         return;
     if (dht_deadline(n->dht) <= now)
         dht_wake(n->dht, now, out);
+    if (naming_deadline(n->naming) <= now && effects_room(out, DHT_EFFECTS_PER_CALL + 64, DHT_EFFECT_BYTES_PER_CALL))
+        naming_wake(n->naming, now, out);
     if (xfer_deadline(n->xfer) <= now && effects_room(out, XFER_EFFECTS_PER_CALL, XFER_EFFECT_BYTES_PER_CALL))
         xfer_wake(n->xfer, now, out);
 }
@@ -697,6 +723,7 @@ void node_check(const struct node *n)
 {
     dht_check(n->dht);
     xfer_check(n->xfer);
+    naming_check(n->naming);
     for (uint32_t i = 0; i < OPS_MAX; i++)
         core_assert(n->ops[i].type <= OP_DIALBACK);
 }

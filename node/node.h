@@ -1,12 +1,13 @@
 /* A node: the DHT and the swarm core joined into one sans-I/O object. It decides what neither can alone: when to look for providers, what to
  * announce, which contacts to keep, who may ask for a look-up, whether others can reach this node.
  *
- * The host drives it like this: call an entry point (here, or xfer_* / dht_* on the parts), then node_route on the batch, then carry the effects
+ * The host drives it like this: call an entry point (here, or xfer_* / dht_* / naming_* on the parts), then node_route on the batch, then carry the effects
  * out, then arm one timer for node_deadline. node_route handles the notices that the parts emit for each other and may append more effects;
  * it must be called until it returns false. Notices it does not consume are the host's. */
 #ifndef SHOAL_NODE_H
 #define SHOAL_NODE_H
 #include "dht/dht.h"
+#include "node/names/naming.h"
 #include "transfer/xfer.h"
 
 /* Room that the caller offers to every entry point of the node or of its parts: the node may call several entry points of its parts for one notice. */
@@ -23,6 +24,7 @@ struct node_config {
     const struct network *network;
     uint8_t seed[32];               /* from the system at each start, never stored; in simnet from the scenario */
     uint16_t stream_port;           /* 0: takes no streams */
+    uint32_t names_cache;           /* profiles of nodes nobody pinned; 0 = 256 */
 };
 
 struct node;
@@ -30,6 +32,7 @@ struct node *node_new(const struct node_config *config, core_time now); /* NULL:
 void node_free(struct node *n);
 struct xfer *node_xfer(struct node *n);
 struct dht_node *node_dht(struct node *n);
+struct naming *node_naming(struct node *n);
 
 core_time node_deadline(const struct node *n);
 void node_wake(struct node *n, core_time now, struct effects *out);

@@ -121,24 +121,45 @@ static void carry_notice(struct world *w, uint32_t i, const struct effect *x)
     }
 }
 
+/* As node.c does it. */
+static bool route_names(struct world *w, uint32_t i, uint32_t k)
+{
+    const struct effect x = w->out.items[k];
+    struct naming *naming = w->nodes[i].naming;
+    bool called = x.u.notice.kind == DHT_NOTICE_CALLED;
+    if (!naming)
+        return false;
+    if (called || naming_is_op(x.u.notice.op))
+        naming_notice(naming, w->now, &x, bytes_of(w->out.bytes + x.bytes_off, x.bytes_size), &w->out);
+    else if (x.u.notice.kind == DHT_NOTICE_JOINED)
+        naming_joined(naming, w->now);
+    return called || naming_is_op(x.u.notice.op);
+}
+
 /* After each call into node i. */
 static void carry(struct world *w, uint32_t i)
 {
     struct world_node *n = &w->nodes[i];
-    core_assert(w->out.count <= DHT_EFFECTS_PER_CALL);
-    core_assert(w->out.bytes_used <= DHT_EFFECT_BYTES_PER_CALL);
+    if (!w->with_names) {
+        core_assert(w->out.count <= DHT_EFFECTS_PER_CALL);
+        core_assert(w->out.bytes_used <= DHT_EFFECT_BYTES_PER_CALL);
+    }
     if (w->out.count > w->effects_most)
         w->effects_most = w->out.count;
     for (uint32_t k = 0; k < w->out.count; k++) {
         if (w->out.items[k].kind == EFFECT_DATAGRAM)
             carry_datagram(w, i, &w->out.items[k]);
-        else
+        else if (!route_names(w, i, k))
             carry_notice(w, i, &w->out.items[k]);
     }
     effects_reset(&w->out);
     if (w->checks)
         dht_check(n->dht);
+    if (w->checks && n->naming)
+        naming_check(n->naming);
     core_time deadline = dht_deadline(n->dht);
+    if (n->naming)
+        deadline = core_time_min(deadline, naming_deadline(n->naming));
     if (deadline == n->armed)
         return;
     n->armed = deadline;
@@ -170,7 +191,7 @@ struct world *world_new(uint64_t seed, uint32_t count, const struct dht_config *
                               .keys = key_pool_new(&core_alloc_libc, crypto, count * 64 + 4096)};
     memset(w->network.id, 7, sizeof w->network.id);
     w->nodes = calloc(count, sizeof *w->nodes);
-    effects_init(&w->out, w->items, DHT_EFFECTS_PER_CALL, w->bytes, sizeof w->bytes);
+    effects_init(&w->out, w->items, sizeof w->items / sizeof *w->items, w->bytes, sizeof w->bytes);
     for (uint32_t i = 0; i < count; i++) {
         uint8_t node_seed[32];
         world_key(node_seed, seed, 1u << 31 | i);
@@ -195,12 +216,19 @@ void world_start(struct world *w, uint32_t i)
     dht_init(n->dht, &w->env, &n->me, &w->network, seed, w->now);
     n->armed = CORE_NEVER;
     n->generation++;
+    if (w->with_names) {
+        struct naming_config c = {.dht = n->dht, .me = &n->me, .network = &w->network, .crypto = w->env.crypto, .alloc = &core_alloc_libc,
+                                  .seed = w->seed ^ i, .cache_max = 64};
+        n->naming = naming_new(&c);
+    }
     if (!n->clock_unknown)
         dht_set_unix_ms(n->dht, w->now, (uint64_t)((int64_t)world_unix_ms(w) + n->clock_error_ms));
 }
 
 void world_stop(struct world *w, uint32_t i)
 {
+    naming_free(w->nodes[i].naming);
+    w->nodes[i].naming = NULL;
     dht_fini(w->nodes[i].dht);
     free(w->nodes[i].dht);
     w->nodes[i].dht = NULL;
@@ -250,6 +278,8 @@ bool world_step(struct world *w, core_time until)
         w->events++;
         n->armed = CORE_NEVER;
         dht_wake(n->dht, w->now, &w->out);
+        if (n->naming && naming_deadline(n->naming) <= w->now)
+            naming_wake(n->naming, w->now, &w->out);
         carry(w, e.node);
     }
     return true;
@@ -287,6 +317,11 @@ void world_free(struct world *w)
 }
 
 /* --- operations --- */
+
+void world_carry(struct world *w, uint32_t i)
+{
+    carry(w, i);
+}
 
 int world_find(struct world *w, uint32_t i, const uint8_t target[32], uint32_t op)
 {

@@ -4,9 +4,11 @@
 #define SHOAL_TESTS_DHT_WORLD_H
 #include "dht/dht.h"
 #include "dht/record.h"
+#include "node/names/naming.h"
 
 struct world_node {
     struct dht_node *dht; /* NULL: down */
+    struct naming *naming; /* world.with_names */
     struct node_identity me;
     struct net_addr addr, addr6; /* port 0: family not spoken */
     uint32_t generation;  /* of the armed deadline */
@@ -50,8 +52,9 @@ struct world {
     bool checks;          /* dht_check after each event; on by default */
     uint32_t effects_most;
     uint64_t unix_ms;     /* true time at now = 0 */
-    struct effect items[DHT_EFFECTS_PER_CALL];
-    uint8_t bytes[DHT_EFFECT_BYTES_PER_CALL];
+    bool with_names;      /* before world_start: each node has a naming object beside its DHT (tests/names) */
+    struct effect items[512];
+    uint8_t bytes[4 * DHT_EFFECT_BYTES_PER_CALL];
     struct effects out;
 };
 
@@ -69,6 +72,8 @@ bool world_step(struct world *w, core_time until); /* one event */
 /* A datagram out of nowhere. Returns what dht_recv said. */
 int world_inject(struct world *w, uint32_t to, const struct net_addr *from, const uint8_t *data, size_t size);
 
+/* For entry points of a node's naming: call it with &w->out, then this. */
+void world_carry(struct world *w, uint32_t i);
 int world_find(struct world *w, uint32_t i, const uint8_t target[32], uint32_t op);
 int world_get(struct world *w, uint32_t i, enum dht_kind kind, const uint8_t key[32], uint32_t op);
 int world_put(struct world *w, uint32_t i, enum dht_kind kind, const uint8_t key[32], struct bytes record, uint32_t op);
