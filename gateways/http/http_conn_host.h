@@ -37,6 +37,7 @@ struct conn {
     uint8_t *body_bytes;
     size_t body_size, body_cap;
     uint64_t bytes_in, bytes_out;
+    uint64_t moved; /* of a body since its time-out was set [bytes]; lingering: until when [ms of the loop] */
 
     /* The answer. */
     bool replying, chunked, no_body, ended, writing;

@@ -8,8 +8,10 @@
 #include "node/host/core.h"
 
 #define READ_SIZE   HTTP_HEAD_MAX
-#define LINGER_MS   2000
-#define LINGER_SIZE (1u << 20) /* thrown away at most, of a peer that goes on sending [bytes] */
+#define LINGER_MS   2000 /* of silence */
+#define LINGER_ALL  20000
+#define LINGER_SIZE (64u << 20) /* thrown away at most, of a peer that goes on sending [bytes] */
+#define BODY_STEP   (16u << 10) /* what a body must bring within the request's time-out, again and again [bytes] */
 
 static void step(struct conn *c);
 static void accept_one(struct http_server *s);
@@ -77,8 +79,12 @@ void http_disconnect(struct http_exchange *x)
 static void on_timeout(uv_timer_t *timer)
 {
     struct conn *c = timer->data;
-    bool begun = (c->state == CONN_BODY || (c->state == CONN_HEAD && c->in_size > 0)) && !c->replying &&
-                 !c->exchange.on_body;
+    bool begun = (c->state == CONN_BODY || (c->state == CONN_HEAD && c->in_size > 0)) && !c->replying;
+    if (begun && c->asked && c->exchange.gone) { /* who takes the body in pieces lets go of it */
+        c->asked = false;
+        c->exchange.gone(&c->exchange);
+        c->exchange.gone = NULL;
+    }
     if (begun)
         http_conn_refuse(c, 408, "the request did not arrive in time");
     else
@@ -162,6 +168,12 @@ static void step_head(struct conn *c)
     http_body_init(&c->body, &c->head, c->exchange.on_body ? UINT64_MAX : s->config.body_max, false);
 }
 
+/* Answered before the body has come: what still comes is thrown away when the answer has gone out. */
+static bool is_answered(const struct conn *c)
+{
+    return c->replying && !c->asked;
+}
+
 /* A piece of the body, to who takes it. */
 static bool body_piece(struct conn *c, struct bytes piece, bool last)
 {
@@ -173,7 +185,7 @@ static bool body_piece(struct conn *c, struct bytes piece, bool last)
     }
     if (piece.size || last)
         c->exchange.on_body(&c->exchange, piece, last);
-    return c->state == CONN_BODY;
+    return c->state == CONN_BODY && !is_answered(c);
 }
 
 static void body_done(struct conn *c)
@@ -205,7 +217,7 @@ static void step_body(struct conn *c)
         if (r != HTTP_BAD)
             going = body_piece(c, piece, false);
     } while (going && r == HTTP_MORE && at < c->in_size && !c->paused);
-    if (c->state != CONN_BODY)
+    if (c->state != CONN_BODY || is_answered(c))
         return;
     memmove(c->in + c->head.size, c->in + at, c->in_size - at);
     c->in_size -= at - c->head.size;
@@ -249,13 +261,19 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
         c->bytes_in += (uint64_t)n;
     if (c->state == CONN_LINGER) {
         c->left += n > 0 ? (uint64_t)n : 0;
-        if (n < 0 || c->left > LINGER_SIZE)
+        if (n < 0 || c->left > LINGER_SIZE || uv_now(c->server->loop) > c->moved)
             http_conn_close(c);
+        else if (n > 0)
+            http_conn_timeout(c, LINGER_MS);
     } else if (n < 0) {
         http_conn_close(c);
     } else if (n > 0) {
-        if (c->in_size == 0 || (c->state == CONN_BODY && !c->replying))
+        /* A body has its time anew for each BODY_STEP: one that drips is timed out as one that stops. */
+        c->moved = c->state == CONN_BODY ? c->moved + (uint64_t)n : 0;
+        if (c->in_size == 0 || (c->state == CONN_BODY && !c->replying && c->moved >= BODY_STEP)) {
             http_conn_timeout(c, c->server->config.request_timeout_ms);
+            c->moved = 0;
+        }
         c->in_size += (size_t)n;
         step(c);
     } else if (c->in_size == 0) {
@@ -270,9 +288,9 @@ static void step(struct conn *c)
 {
     if (c->state == CONN_HEAD)
         step_head(c);
-    if (c->state == CONN_BODY && !c->paused)
+    if (c->state == CONN_BODY && !c->paused && !is_answered(c))
         step_body(c);
-    if (c->state == CONN_HEAD || (c->state == CONN_BODY && !c->paused)) {
+    if (c->state == CONN_HEAD || (c->state == CONN_BODY && !c->paused && !is_answered(c))) {
         if (c->state == CONN_HEAD && c->in_size == 0)
             http_conn_timeout(c, c->server->config.idle_timeout_ms);
         else if (!uv_is_active((uv_handle_t *)&c->timer))
@@ -319,6 +337,7 @@ static void linger(struct conn *c)
 {
     c->state = CONN_LINGER;
     c->left = 0;
+    c->moved = uv_now(c->server->loop) + LINGER_ALL;
     c->shutdown.data = c;
     int r = uv_shutdown(&c->shutdown, &c->h.stream, on_shutdown);
     if (r == 0)

@@ -18,6 +18,7 @@ enum step { STEP_OPEN, STEP_INDEX, STEP_LIST, STEP_READ, STEP_SEND };
 struct serving {
     struct gateways *g;
     struct http_exchange *x;
+    struct account_who who;
     bool own; /* on the content's own origin: no sandbox */
     enum step step;
     uint32_t timeout_ms; /* for content of other nodes */
@@ -462,7 +463,7 @@ static void on_list(void *context, int status, const struct content_info *entrie
     }
     v->listing_from += count;
     if (more && count) {
-        v->call = content_list(v->g->content, &ACCOUNT_VISITOR, v->path, v->has_hints ? &v->hints : NULL,
+        v->call = content_list(v->g->content, &v->who, v->path, v->has_hints ? &v->hints : NULL,
                                v->listing_from, CONTENT_LIST_MAX, deadline(v), on_list, v);
         if (!v->call)
             fail(v, ERR_NO_MEMORY);
@@ -501,7 +502,7 @@ static void list_start(struct serving *v)
               put_escaped(v, v->path) && put(v, "</h1><table>\n", 13) &&
               put(v, "<tr><td><a href=\"../\">../</a>\n", 30);
     if (ok)
-        v->call = content_list(v->g->content, &ACCOUNT_VISITOR, v->path, v->has_hints ? &v->hints : NULL, 0,
+        v->call = content_list(v->g->content, &v->who, v->path, v->has_hints ? &v->hints : NULL, 0,
                                CONTENT_LIST_MAX, deadline(v), on_list, v);
     if (!v->call)
         fail(v, ERR_NO_MEMORY);
@@ -513,7 +514,7 @@ static void on_open(void *context, int status, struct content_file *file, const 
 
 static void open_start(struct serving *v, const char *path)
 {
-    v->call = content_open(v->g->content, &ACCOUNT_VISITOR, path, v->has_hints ? &v->hints : NULL,
+    v->call = content_open(v->g->content, &v->who, path, v->has_hints ? &v->hints : NULL,
                            deadline(v), on_open, v);
     if (!v->call)
         fail(v, ERR_NO_MEMORY);
@@ -588,7 +589,8 @@ static bool take_hints(struct serving *v)
     return true;
 }
 
-static void serve(struct gateways *g, struct http_exchange *x, const char *path, bool own)
+static void serve(struct gateways *g, struct http_exchange *x, const struct account_who *who, const char *path,
+                  bool own)
 {
     struct serving *v = calloc(1, sizeof *v);
     if (!v) {
@@ -598,6 +600,7 @@ static void serve(struct gateways *g, struct http_exchange *x, const char *path,
     v->g = g;
     v->x = x;
     v->own = own;
+    v->who = *who;
     snprintf(v->path, sizeof v->path, "%s", path);
     size_t n = strlen(v->path);
     if (n > 1 && v->path[n - 1] == '/')
@@ -620,11 +623,10 @@ static void serve(struct gateways *g, struct http_exchange *x, const char *path,
 
 void web_content(struct gateways *g, struct http_exchange *x, const struct account_who *who, const char *path)
 {
-    (void)who;
-    serve(g, x, path, false);
+    serve(g, x, who, path, false);
 }
 
 void web_content_own(struct gateways *g, struct http_exchange *x, const char *path)
 {
-    serve(g, x, path, true);
+    serve(g, x, &ACCOUNT_VISITOR, path, true);
 }

@@ -45,6 +45,8 @@ static const char *advice(unsigned status)
     switch (status) {
     case 404:
         return "<p>Look for it among what this node shares:</p>";
+    case 507:
+        return "<p>Something must be removed first, or the limit raised, on the computer this node runs on.</p>";
     case 504:
         return "<p>A computer that has it may come back later: reload this page then.</p>";
     case 421:
@@ -208,19 +210,44 @@ static bool moved(struct gateways *g, struct http_exchange *x, const struct web_
     return true;
 }
 
+#define HOME_METHODS "Allow: GET, HEAD, PUT, POST, DELETE, OPTIONS\r\n"
+
+static void refuse(struct http_exchange *x, unsigned status, const char *why)
+{
+    web_error(x, status, status == 401 ? "WWW-Authenticate: Bearer realm=\"shoal\"\r\n" : NULL, why);
+}
+
+static void to_home(struct gateways *g, struct http_exchange *x, const struct web_origin *o, const char *path)
+{
+    enum http_method m = x->head->method;
+    const char *why;
+    unsigned status = m == HTTP_OPTIONS ? 0 : api_refused(g, x, o, &why);
+    if (status)
+        refuse(x, status, why);
+    else if (m == HTTP_OPTIONS)
+        http_reply(x, 204, NULL, HOME_METHODS, NULL, 0);
+    else if (m == HTTP_DELETE)
+        web_delete(g, x, &ACCOUNT_LOCAL_OWNER, path);
+    else if (m == HTTP_GET || m == HTTP_HEAD)
+        web_content(g, x, &ACCOUNT_LOCAL_OWNER, path);
+    else
+        web_error(x, 405, HOME_METHODS, "this method is not for files");
+}
+
 static void to_content(struct gateways *g, struct http_exchange *x, const struct web_origin *o,
                        const char *path)
 {
     enum http_method m = x->head->method;
-    if (m != HTTP_GET && m != HTTP_HEAD) {
+    if (is_below(path, "/home")) {
+        to_home(g, x, o, path);
+    } else if (m != HTTP_GET && m != HTTP_HEAD) {
         if (m == HTTP_OPTIONS)
             http_reply(x, 204, NULL, "Allow: GET, HEAD, OPTIONS\r\n", NULL, 0);
         else
             web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this place is read only");
-        return;
-    }
-    if (!moved(g, x, o, path))
+    } else if (!moved(g, x, o, path)) {
         web_content(g, x, &ACCOUNT_VISITOR, path);
+    }
 }
 
 static void to_page(struct gateways *g, struct http_exchange *x, const struct web_origin *o, const char *path)
@@ -282,7 +309,7 @@ static void handle(void *owner, struct http_exchange *x)
     } else if (is_below(path, "/api")) {
         unsigned status = api_refused(g, x, &o, &why);
         if (status)
-            web_error(x, status, status == 401 ? "WWW-Authenticate: Bearer realm=\"shoal\"\r\n" : NULL, why);
+            refuse(x, status, why);
         else if (strcmp(path, "/api/session") == 0 && x->head->method == HTTP_GET)
             session_get(g, x);
         else
@@ -292,6 +319,33 @@ static void handle(void *owner, struct http_exchange *x)
     } else {
         to_page(g, x, &o, path);
     }
+}
+
+/* A body is about to come. What takes it in pieces, and who must not send it at all, is told now. */
+static void begin(void *owner, struct http_exchange *x)
+{
+    struct gateways *g = owner;
+    struct web_origin o;
+    char path[CONTENT_PATH_MAX];
+    const char *why;
+    enum http_method m = x->head->method;
+    struct bytes raw = http_text(x->bytes, x->head->path);
+    if ((m != HTTP_PUT && m != HTTP_POST) || x->head->form == HTTP_ASTERISK ||
+        http_decode(path, sizeof path, raw.size ? raw : bytes_of("/", 1), false) < 0)
+        return;
+    web_origin_of(&o, x->head, x->bytes, &web_of(g)->address, NULL);
+    bool upload = m == HTTP_POST && strcmp(path, "/api/upload") == 0;
+    if (o.host == WEB_HOST_BAD || o.host == WEB_HOST_CONTENT || (!is_content(path) && !upload))
+        return; /* `handle` says so */
+    if (!upload && !is_below(path, "/home")) {
+        web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this place is read only: only /home/ is not");
+        return;
+    }
+    unsigned status = api_refused(g, x, &o, &why);
+    if (status)
+        refuse(x, status, why);
+    else
+        web_upload(g, x, &ACCOUNT_LOCAL_OWNER, upload ? "" : path);
 }
 
 /* ---- The echo origin for conformance suites ---- */
@@ -433,6 +487,7 @@ static int web_listen(struct gateways *g, char *message)
         .idle_timeout_ms = 75000,
         .write_timeout_ms = 60000,
         .handle = handle,
+        .begin = begin,
         .error_body = plain_error,
         .error_type = "text/plain; charset=utf-8",
         .unix_ms = host_unix_ms,

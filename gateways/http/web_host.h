@@ -31,6 +31,12 @@ void web_error(struct http_exchange *x, unsigned status, const char *extra, cons
 void web_content(struct gateways *g, struct http_exchange *x, const struct account_who *who, const char *path);
 const char *web_mime(const char *name); /* by the ending; "application/octet-stream" */
 
+/* web_upload_host.c: the body of PUT (a file) or POST (a form with files) for a path below /home, taken in pieces; called when the head is there.
+ * path decoded; "" for POST: the home of who. Answers in every case. */
+void web_upload(struct gateways *g, struct http_exchange *x, const struct account_who *who, const char *path);
+/* DELETE of a file or an empty directory below /home. */
+void web_delete(struct gateways *g, struct http_exchange *x, const struct account_who *who, const char *path);
+
 /* Embedded files of gateways/http/pages. NULL: none of this name. */
 const struct web_page_bytes *web_page_find(const char *name);
 void web_page(struct gateways *g, struct http_exchange *x, const struct web_page_bytes *page);
