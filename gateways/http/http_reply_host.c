@@ -222,10 +222,13 @@ void http_reply(struct http_exchange *x, unsigned status, const char *type, cons
     reply_whole((struct conn *)x, status, type, extra, body, size);
 }
 
-/* What cannot be framed cannot be followed by anything: answer and close. */
+/* What cannot be framed cannot be followed by anything: answer and close. Who took the body in pieces lets go of it. */
 void http_conn_refuse(struct conn *c, unsigned status, const char *message)
 {
     const struct http_server_config *config = &c->server->config;
+    if (c->asked && c->exchange.gone)
+        c->exchange.gone(&c->exchange);
+    c->exchange.gone = NULL;
     char *body = config->error_body ? config->error_body(status, message) : strdup(message);
     c->keep_alive = false;
     c->asked = false;

@@ -80,11 +80,6 @@ static void on_timeout(uv_timer_t *timer)
 {
     struct conn *c = timer->data;
     bool begun = (c->state == CONN_BODY || (c->state == CONN_HEAD && c->in_size > 0)) && !c->replying;
-    if (begun && c->asked && c->exchange.gone) { /* who takes the body in pieces lets go of it */
-        c->asked = false;
-        c->exchange.gone(&c->exchange);
-        c->exchange.gone = NULL;
-    }
     if (begun)
         http_conn_refuse(c, 408, "the request did not arrive in time");
     else
@@ -222,7 +217,7 @@ static void step_body(struct conn *c)
     memmove(c->in + c->head.size, c->in + at, c->in_size - at);
     c->in_size -= at - c->head.size;
     if (r == HTTP_BAD) {
-        if (c->replying || c->exchange.on_body)
+        if (c->replying)
             http_conn_close(c);
         else
             http_conn_refuse(c, c->body.error_status, c->body.error);
