@@ -520,7 +520,7 @@ static void put_start(struct taking *t)
     }
 }
 
-/* "?replace=1": over files that are there. "?dir=/home/NAME/...": where to, for POST /api/upload. */
+/* "?replace=1": over files that are there. "?to=/home/NAME/...": where to, for POST /api/upload. */
 static void form_start(struct taking *t)
 {
     struct http_exchange *x = t->x;
@@ -535,7 +535,7 @@ static void form_start(struct taking *t)
         return;
     }
     t->params.replace = http_query_get(query, "replace", text, sizeof text) == 1 && strcmp(text, "1") == 0;
-    if (!t->path[0] && http_query_get(query, "dir", t->path, sizeof t->path - 1) <= 0)
+    if (!t->path[0] && http_query_get(query, "to", t->path, sizeof t->path - 1) <= 0)
         snprintf(t->path, sizeof t->path, "/home/%s", t->who.name[0] ? t->who.name : "owner");
     size_t n = strlen(t->path);
     if (n > 1 && t->path[n - 1] == '/')

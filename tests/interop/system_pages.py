@@ -1,7 +1,10 @@
 """The pages in a real Chromium, by chromedriver: every page and the flows people walk. Skips when they are not installed."""
+import base64
 import contextlib
 import json
 import math
+import os
+import pathlib
 import shutil
 import struct
 import subprocess
@@ -253,3 +256,36 @@ def ten_thousand_shares():
             long = b.js("return long")
             assert not long, f"tasks over 50 ms: {long}"
             print(f"# first paint {paint:.0f} ms, no task over 50 ms when one of 10,000 changed", flush=True)
+
+
+@test()
+def uploading():
+    """pages: files are uploaded by button and by drop with progress, what is there is asked about, links are given"""
+    with Nodes() as world:
+        node = world.node("one")
+        node.up("--http", "127.0.0.1:0")
+        one, two = make_file(world.path("one.bin"), 3_000_000), make_file(world.path("two.bin"), 70_000, seed=2)
+        assert node.run("share", str(two)).code == 0  # else the first-run page comes first
+        with browser(world, "profile", PHONE) as page:
+            page.open(pages_of(node))
+            page.see("Upload")
+            element = page.call("POST", "/element", {"using": "css selector", "value": "#files"})
+            page.call("POST", f"/element/{next(iter(element.values()))}/value", {"text": str(one)})
+            page.see("one.bin 3.0\u00a0MB, shared")
+            kept = node.home / "files/owner/one.bin"
+            assert kept.read_bytes() == one.read_bytes()
+            page.js("""const t = new DataTransfer();
+                t.items.add(new File(['dropped'], 'note.txt'));
+                t.items.add(new File(['other'], 'one.bin'));
+                document.querySelector('.drop').dispatchEvent(new DragEvent('drop', {dataTransfer: t, bubbles: true, cancelable: true}))""")
+            page.see("note.txt")
+            wait_for(lambda: page.js("return !!document.querySelector('dialog.ask')"), "the question whether to replace")
+            assert kept.read_bytes() == one.read_bytes()
+            page.click("Replace", "dialog")
+            wait_for(lambda: kept.read_bytes() == b"other", "the file to be replaced")
+            assert (node.home / "files/owner/note.txt").read_bytes() == b"dropped"
+            wrong = [e["message"] for e in page.call("POST", "/se/log", {"type": "browser"}) if e["level"] == "SEVERE" and not any(f"status of {n}" in e["message"] for n in (404, 412))]
+            assert not wrong, wrong
+            if os.environ.get("SHOAL_SHOTS"):
+                picture = page.call("GET", "/screenshot")
+                (pathlib.Path(os.environ["SHOAL_SHOTS"]) / "upload.png").write_bytes(base64.b64decode(picture))

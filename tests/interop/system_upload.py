@@ -175,7 +175,7 @@ def forms():
                                       (form([("a", None, b"1" * 5000)])[0], kind, 413), (b"", kind, 400)]:
             status, _, text = put(a, "/api/upload", body, "POST", Content_Type=kind2, Content_Length=str(len(body)))
             assert status == expected, (status, expected, text[:100])
-        status, _, _ = put(a, "/api/upload?dir=/shared/x", cut, "POST", Content_Type=kind)
+        status, _, _ = put(a, "/api/upload?to=/shared/x", cut, "POST", Content_Type=kind)
         assert status == 403
         assert incoming(a) == [], incoming(a)
 
@@ -245,6 +245,6 @@ def curl():
         assert got.returncode == 0, got.stderr
         assert json.loads(got.stdout)["size"] == 12_000_000
         assert stored(a, "big") == path.read_bytes()
-        got = run("-F", f"file=@{path}", url + "/api/upload?dir=/home/owner/forms")
+        got = run("-F", f"file=@{path}", url + "/api/upload?to=/home/owner/forms")
         assert got.returncode == 0, got.stderr
         assert stored(a, "forms/big") == path.read_bytes()

@@ -44,6 +44,36 @@ export const post = (path, body = {}) => change('POST', path, body);
 export const put = (path, body) => change('PUT', path, body);
 export const remove = (path, body = {}) => change('DELETE', path, body);
 
+/** Puts a file of this browser into the home of who is signed in: {id, name}. part(sent, size) as it goes; abort by signal. 412: it is there already
+ * and replace was not said. */
+export async function upload(path, file, {replace = false, part = () => {}, signal} = {}) {
+  if (token === null) token = (await get('/api/session')).token;
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest(); // fetch does not tell how much was sent
+    const fail = (status, code, message) => reject(new ApiError(status, code, message));
+    request.open('PUT', path.split('/').map(encodeURIComponent).join('/'));
+    request.setRequestHeader('X-Shoal-Token', token);
+    request.setRequestHeader('Accept', 'application/json');
+    if (!replace) request.setRequestHeader('If-None-Match', '*');
+    request.upload.onprogress = event => part(event.loaded, file.size);
+    request.onabort = () => fail(0, 'ERR_CANCELLED', 'Given up.');
+    request.onerror = () => fail(0, 'ERR_CLOSED', 'The connection broke: nothing of this file was kept.');
+    request.onload = () => {
+      if (request.status === 201 || request.status === 204) {
+        resolve({id: (request.getResponseHeader('ETag') || '').replaceAll('"', ''), name: path.split('/').at(-1)});
+        return;
+      }
+      let told = null;
+      try {
+        told = JSON.parse(request.responseText).error;
+      } catch { /* not ours: the status says enough */ }
+      fail(request.status, (told && told.code) || 'ERR_IO', (told && told.message) || `The node answered ${request.status}.`);
+    };
+    if (signal) signal.addEventListener('abort', () => request.abort());
+    request.send(file);
+  });
+}
+
 /** null where this node has no such endpoint. */
 export async function maybe(path, signal) {
   try {

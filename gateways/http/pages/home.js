@@ -2,6 +2,7 @@
 import * as api from './api.js';
 import {ask, attribute, button, bytes, contentPage, copyButton, count, h, linkOf, notice, Rows, text} from './dom.js';
 import {jobList} from './jobs.js';
+import {uploadCard} from './upload.js';
 
 const PAGE = 50; // shares on screen: one change touches one row, however many there are
 
@@ -91,5 +92,5 @@ export default {title: 'Home', async show(parts, context) {
     const page = await api.get('/api/jobs?limit=500', signal);
     working.hidden = jobs.show(page.jobs) === 0;
   });
-  return h('div', {}, h('h1', {class: 'skip'}, 'Home'), h('div', {class: 'two'}, fetchForm(), shareForm()), working, shareList(context));
+  return h('div', {}, h('h1', {class: 'skip'}, 'Home'), h('div', {class: 'two'}, fetchForm(), shareForm()), uploadCard(context), working, shareList(context));
 }};
