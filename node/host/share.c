@@ -431,6 +431,7 @@ void shares_stop(struct shares *s, void (*stopped)(void *context), void *context
 {
     core_assert(!s->stopping);
     s->stopping = true;
+    atomic_store(&s->stop, true);
     s->stopped = stopped;
     s->stopped_context = context;
     uv_idle_stop(&s->idle);

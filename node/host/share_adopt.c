@@ -1,6 +1,6 @@
 /* What was fetched enters the store: the manifests that are here as objects say which files should lie where,
- * and the stamps are taken from the disk. Nothing is hashed again: each byte was verified when it arrived,
- * and peers verify what we serve. A tree of which only some paths were selected keeps its root; what is not
+ * and the stamps are taken from the disk. What arrived is not hashed again: each byte was verified then,
+ * and peers verify what we serve. A large file that was there already has no hash tree yet, and gets one. A tree of which only some paths were selected keeps its root; what is not
  * there is not recorded. */
 #include <errno.h>
 #include <stdlib.h>
@@ -34,6 +34,16 @@ struct adopt {
     void *context;
 };
 
+static int let_others_write(struct adopt *a)
+{
+    a->began = false;
+    int status = store_commit(a->store);
+    if (status == 0)
+        status = store_begin(a->store);
+    a->began = status == 0;
+    return status;
+}
+
 static int put(struct adopt *a, struct store_content *c)
 {
     content_provider_key(c->provider_key, &c->id, a->s->core->network, a->s->core->crypto);
@@ -53,14 +63,7 @@ static int put(struct adopt *a, struct store_content *c)
         a->keys[a->key_count++].remove = false;
     }
     int status = store_content_put(a->store, c);
-    if (status == 0 && ++a->rows % SHARE_COMMIT_ROWS == 0) { /* let others write */
-        a->began = false;
-        status = store_commit(a->store);
-        if (status == 0)
-            status = store_begin(a->store);
-        a->began = status == 0;
-    }
-    return status;
+    return status == 0 && ++a->rows % SHARE_COMMIT_ROWS == 0 ? let_others_write(a) : status;
 }
 
 static bool file_stamp(const char *path, const struct content_id *id, struct file_stamp *out)
@@ -72,20 +75,51 @@ static bool file_stamp(const char *path, const struct content_id *id, struct fil
     return true;
 }
 
+/* The file was not fetched by us: it lay here. Hashing takes long, so no transaction is open meanwhile. */
+static int tree_again(struct adopt *a, const char *path, const struct content_id *id, char temporary[PATH_MAX])
+{
+    a->began = false;
+    int status = store_commit(a->store);
+    if (status)
+        return status;
+    int hashed = store_temporary_path(a->store, "trees", temporary, PATH_MAX);
+    if (hashed == 0)
+        hashed = share_tree_again(path, id, temporary, &a->s->stop);
+    status = store_begin(a->store);
+    a->began = status == 0;
+    if (status && hashed == 0)
+        unlink(temporary);
+    return status ? status : hashed;
+}
+
 static int adopt_file(struct adopt *a, const char *path, const struct content_id *id)
 {
     struct store_content c = {.id = *id, .place = PLACE_FILE, .state = CONTENT_OK, .path = path};
-    char tree[PATH_MAX];
+    char tree[PATH_MAX], temporary[PATH_MAX] = "";
+    int status = 0;
     if (!file_stamp(path, id, &c.stamp))
         return 0;
     if (tree_span_count(id->size) > 1) {
         store_tree_path(a->store, id, tree, sizeof tree);
         if (access(tree, R_OK))
-            return 0; /* could not be served */
+            status = tree_again(a, path, id, temporary);
+    }
+    if (status == ERR_BAD_HASH || status == ERR_CHANGED)
+        return 0; /* not what was asked for: nothing to serve */
+    if (status == 0)
+        status = put(a, &c);
+    if (status == 0 && temporary[0]) /* the row first, then what it names (store.h) */
+        status = let_others_write(a);
+    if (status == 0 && temporary[0])
+        status = store_tree_put(a->store, temporary, id);
+    if (status) {
+        if (temporary[0])
+            unlink(temporary);
+        return status;
     }
     a->files++;
     a->bytes += id->size;
-    return put(a, &c);
+    return 0;
 }
 
 static int push(struct adopt *a, const struct content_id *id, const char *path, uint32_t depth)
@@ -158,6 +192,8 @@ static int adopt_all(struct adopt *a)
                                 .added_s = (int64_t)time(NULL),
                                 .fetched = true,
                                 .state = CONTENT_OK};
+    if (status == 0 && a->id.kind == CONTENT_FILE && a->files == 0)
+        status = ERR_CHANGED;
     if (status == 0)
         status = store_share_put(a->store, &share, &a->row);
     return status ? status : store_share_settle(a->store, a->row);

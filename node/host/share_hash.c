@@ -291,3 +291,32 @@ void share_big_close(struct share_big *b, bool keep_tree)
     b->fd = b->tree_fd = -1;
     b->upper = NULL;
 }
+
+#define AGAIN_SPANS 16u /* hashed between two looks at stop */
+
+int share_tree_again(const char *path, const struct content_id *id, const char *temporary, const atomic_bool *stop)
+{
+    struct share_root root = {.given = NULL};
+    struct share_entry entry = {.parent = SHARE_NONE};
+    struct share_tree t = {.entries = &entry, .entry_count = 1, .roots = &root, .root_count = 1};
+    struct share_big b = {.fd = -1, .tree_fd = -1};
+    char name[PATH_MAX];
+    snprintf(name, sizeof name, "%s", path);
+    root.path = name;
+    snprintf(b.tree_path, sizeof b.tree_path, "%s", temporary);
+    int status = share_big_open(&t, &b);
+    if (status == 0 && b.stamp.size != id->size)
+        status = ERR_BAD_HASH;
+    for (uint32_t from = 0; status == 0 && from < b.spans; from += AGAIN_SPANS) {
+        uint32_t to = b.spans - from < AGAIN_SPANS ? b.spans : from + AGAIN_SPANS;
+        status = atomic_load(stop) ? ERR_CANCELLED : share_big_piece(&b, from, to);
+    }
+    if (status == 0)
+        status = share_big_finish(&t, &b);
+    if (status == 0 && !content_id_equal(&entry.id, id))
+        status = ERR_BAD_HASH;
+    share_big_close(&b, status == 0);
+    if (status)
+        unlink(temporary);
+    return status;
+}

@@ -124,6 +124,9 @@ int share_big_open(const struct share_tree *t, struct share_big *b);        /* P
 int share_big_piece(const struct share_big *b, uint32_t from, uint32_t to); /* POOL; several at once */
 int share_big_finish(struct share_tree *t, struct share_big *b);            /* POOL; ERR_CHANGED */
 void share_big_close(struct share_big *b, bool keep_tree);
+/* POOL. Hashes one file of more than one span by itself and leaves its tree at `temporary` (existing, from store_temporary_path). ERR_BAD_HASH: it is
+ * not this content; ERR_CANCELLED; on any error the temporary file is gone. */
+int share_tree_again(const char *path, const struct content_id *id, const char *temporary, const atomic_bool *stop);
 void share_explain(int error, char *out, size_t cap); /* what to do about a file's error */
 
 /* ---- Recording (share_commit.c); POOL, one at a time, with the job's own handle ---- */
@@ -225,6 +228,7 @@ struct shares {
     uv_idle_t idle;
     uv_timer_t timer;
     bool stopping, started;
+    atomic_bool stop; /* the same for work in the pool that no job can cancel */
     int closing;
     void (*stopped)(void *context);
     void *stopped_context;

@@ -7,7 +7,7 @@ import subprocess
 import threading
 
 import shoal
-from shoal import Node, Nodes, make_file, make_tree, same_tree, wait_for
+from shoal import Node, Nodes, make_file, make_tree, same_tree, wait_for, without_sources
 from suite import need, test
 
 
@@ -138,6 +138,21 @@ def vanishing_files():
         assert one.status()["node"]
         listed = one.run("ls").out
         assert "tree" in listed, listed
+
+
+@test()
+def there_already():
+    """a file that lies there already is found by get without a byte, shared on, and served to others when the first owner is gone"""
+    with Nodes() as world:
+        one, two, three = world.network(3)
+        file = make_file(world.path("file"), 3_000_000)
+        link = one.link(file)
+        shutil.copy(file, world.path("f"))
+        two.get(link, world.path("f"))
+        assert int(shoal.deep(two.status(), "bytes_down") or 0) < 1_000_000, "it was fetched again"
+        one.stop()
+        three.get(without_sources(link), world.path("g"))
+        assert same_file(file, world.path("g"))
 
 
 @test()
