@@ -152,7 +152,7 @@ void bandwidth_start(struct bandwidth *b, uint32_t flow, uint64_t cap)
         struct link *l = &b->links[f->link[k]];
         list_add(b, flow, k);
         uint64_t left = l->capacity - l->granted;
-        uint64_t grant = f->grant[k] + left / 2; /* half, so that a second newcomer finds some too */
+        uint64_t grant = f->grant[k] + (l->count == 1 ? left - left / 16 : left / 2); /* a second newcomer finds some too */
         grant_set(l, f, k, grant < cap ? grant : cap);
         touch(b, f->link[k]);
     }

@@ -22,7 +22,7 @@ void bandwidth_link(struct bandwidth *b, uint32_t link, uint64_t capacity); /* 0
 /* A flow over two links, idle. Its number is below bandwidth_flows and may be that of a flow closed before. */
 uint32_t bandwidth_open(struct bandwidth *b, uint32_t up, uint32_t down);
 void bandwidth_close(struct bandwidth *b, uint32_t flow);
-/* Starts a flow at once with what both links have left, at most `cap`; the next quantum gives it its share. Idle flows keep
+/* Starts a flow at once with what both links have left (half of it where it is not alone, nearly all where it is), at most `cap`; the next quantum gives it its share. Idle flows keep
  * their grant until the next quantum, so that a pause between two requests costs nothing. */
 void bandwidth_start(struct bandwidth *b, uint32_t flow, uint64_t cap);
 void bandwidth_stop(struct bandwidth *b, uint32_t flow);

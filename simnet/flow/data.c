@@ -1,8 +1,9 @@
-/* The data plane without bytes: a serve becomes one block on the flow from the server to the peer; what is
- * left of it shrinks with the flow's rate; when it is through, the block arrives a latency later and its
- * frames are handed to the core as if they had been verified and written. */
+/* The data plane without bytes: a serve becomes a block a frame (larger ones let the receiver see its rate in
+ * lumps) on the flow from the server to the peer; what is left of it shrinks with the flow's rate; when it is
+ * through, the block arrives a latency later and its frames are handed to the core as if they had been
+ * verified and written. */
 #include "node/base/assert.h"
-#include "simnet/flow/streams_int.h"
+#include "simnet/flow/packets.h"
 #include "transfer/frame.h"
 #include <stdlib.h>
 
@@ -176,27 +177,38 @@ static void flow_stop(struct streams *s, struct stream *t, int k)
 
 /* ---- Serves ---- */
 
+/* The next part of the first serve: how long it is on the wire. */
+static void part_load(struct streams *s, struct side *side)
+{
+    struct serve *v = side->first;
+    struct streams_content c;
+    v->readable = s->env.content(s->env.context, side->node, v->ref, &c);
+    side->left = 1;
+    v->part = v->count - v->sent;
+    if (v->readable) {
+        uint32_t most = FRAME_LEAVES_MAX, bytes = 0;
+        v->part = v->part < most ? v->part : most;
+        for (uint32_t i = 0; i < v->part; i++)
+            bytes += leaf_bytes(&c, v->leaf + v->sent + i);
+        uint32_t frames = c.pack ? v->part : (v->part + FRAME_LEAVES_MAX - 1) / FRAME_LEAVES_MAX;
+        side->left = (uint64_t)bytes + (uint64_t)frames * FRAME_EXTRA;
+        v->bytes += bytes;
+        s->hosts[side->node].sent += bytes;
+        s->totals.payload_bytes += bytes;
+        if (v->proof && v->sent == 0)
+            side->left += proof_bytes(&c, v->leaf >> TREE_SPAN_LOG2) + FRAME_EXTRA;
+    }
+}
+
 static void next_serve(struct streams *s, struct stream *t, int k)
 {
     struct side *side = &t->side[k];
-    struct serve *v = side->first;
-    if (!v) {
+    if (!side->first) {
         if (side->running)
             flow_stop(s, t, k);
         return;
     }
-    struct streams_content c;
-    v->readable = s->env.content(s->env.context, side->node, v->ref, &c);
-    v->bytes = 0;
-    side->left = 1;
-    if (v->readable) {
-        for (uint32_t i = 0; i < v->count; i++)
-            v->bytes += leaf_bytes(&c, v->leaf + i);
-        uint32_t frames = c.pack ? v->count : (v->count + FRAME_LEAVES_MAX - 1) / FRAME_LEAVES_MAX;
-        side->left = (uint64_t)v->bytes + (uint64_t)frames * FRAME_EXTRA;
-        if (v->proof)
-            side->left += proof_bytes(&c, v->leaf >> TREE_SPAN_LOG2) + FRAME_EXTRA;
-    }
+    part_load(s, side);
     side->since = now(s);
     side->due = CORE_NEVER;
     if (!side->running)
@@ -216,8 +228,71 @@ void data_serve(struct streams *s, struct stream *t, int k, const struct effect 
     bool first = !side->first;
     *side->last = v;
     side->last = &v->next;
-    if (first)
+    if (first && s->packets)
+        part_load(s, side);
+    if (s->packets)
+        packets_push(s, t, k, NULL);
+    else if (first)
         next_serve(s, t, k);
+}
+
+/* A part is out; with the last one the first serve leaves the queue, and is *done. False: nothing could be
+ * read, no block goes. */
+static bool part_out(struct streams *s, struct stream *t, int k, uint64_t *a, uint64_t *b,
+                     struct serve **done)
+{
+    struct side *side = &t->side[k];
+    struct serve *v = side->first;
+    uint32_t leaf = v->leaf + v->sent;
+    bool proof = v->proof && v->sent == 0;
+    v->sent += v->part;
+    *done = v->sent == v->count ? v : NULL;
+    if (*done)
+        side->first = v->next;
+    if (!side->first)
+        side->last = &side->first;
+    if (!v->readable)
+        return false;
+    uint64_t bad = !s->env.honest(s->env.context, side->node);
+    *a = (uint64_t)v->channel << 32 | leaf;
+    *b = (uint64_t)!k | (uint64_t)proof << 1 | bad << 2 | (uint64_t)v->part << 8 | (uint64_t)v->ref << 32;
+    s->totals.blocks++;
+    return true;
+}
+
+bool data_handed(struct streams *s, struct stream *t, int k, uint64_t *a, uint64_t *b)
+{
+    struct side *side = &t->side[k];
+    struct serve *v;
+    bool block = part_out(s, t, k, a, b, &v);
+    if (v) {
+        v->next = NULL;
+        *side->told_last = v;
+        side->told_last = &v->next;
+        streams_event_put(s, now(s), side->node, side->node, STREAMS_SERVED, (uint64_t)k, 0, t);
+    }
+    if (side->first)
+        part_load(s, side);
+    return block;
+}
+
+static void served(struct streams *s, struct side *side, struct serve *v)
+{
+    struct serve done = *v;
+    free(v);
+    xfer_served(core(s, side->node), now(s), side->session, done.channel, done.leaf, done.count, done.bytes,
+                done.readable ? 0 : ERR_IO, out(s));
+    s->env.carry(s->env.context, side->node);
+}
+
+void data_told(struct streams *s, struct stream *t, int k)
+{
+    struct side *side = &t->side[k];
+    struct serve *v = side->told;
+    side->told = v->next;
+    if (!side->told)
+        side->told_last = &side->told;
+    served(s, side, v);
 }
 
 void data_sent(struct streams *s, struct stream *t, int k, uint32_t event)
@@ -231,26 +306,13 @@ void data_sent(struct streams *s, struct stream *t, int k, uint32_t event)
         side_due(s, t, k);
         return;
     }
-    struct serve *v = side->first;
-    side->first = v->next;
-    if (!side->first)
-        side->last = &side->first;
-    if (v->readable) {
-        uint64_t bad = !s->env.honest(s->env.context, side->node);
-        uint64_t b = (uint64_t)!k | (uint64_t)v->proof << 1 | bad << 2 | (uint64_t)v->count << 8 |
-                     (uint64_t)v->ref << 32;
-        streams_event_put(s, now(s) + t->delay, t->side[!k].node, side->node, STREAMS_BLOCK,
-                          (uint64_t)v->channel << 32 | v->leaf, b, t);
-        s->hosts[side->node].sent += v->bytes;
-        s->totals.payload_bytes += v->bytes;
-        s->totals.blocks++;
-    }
-    struct serve done = *v;
-    free(v);
+    struct serve *v;
+    uint64_t a, b;
+    if (part_out(s, t, k, &a, &b, &v))
+        streams_event_put(s, now(s) + t->delay, t->side[!k].node, side->node, STREAMS_BLOCK, a, b, t);
     next_serve(s, t, k);
-    xfer_served(core(s, side->node), now(s), side->session, done.channel, done.leaf, done.count, done.bytes,
-                done.readable ? 0 : ERR_IO, out(s));
-    s->env.carry(s->env.context, side->node);
+    if (v)
+        served(s, side, v);
 }
 
 /* ---- Blocks ---- */
@@ -316,6 +378,13 @@ void data_close(struct streams *s, struct stream *t)
             free(v);
         }
         side->last = &side->first;
+        while (side->told) {
+            struct serve *v = side->told;
+            side->told = v->next;
+            free(v);
+        }
+        side->told_last = &side->told;
+        packets_close(t, k);
         ramp_remove(s, t, k);
         side->running = false;
         if (side->flow == UINT32_MAX)

@@ -12,6 +12,7 @@ struct flow_state {
     struct streams_links *links;
     struct swarm *swarm; /* NULL: none */
     struct node_addr who;
+    uint64_t draws; /* of lost segments */
 };
 
 static struct flow_state *state(const struct sim_world *w)
@@ -43,6 +44,13 @@ static uint32_t env_node_of(void *context, const uint8_t key[NODE_KEY_SIZE], con
 static bool env_cut(void *context, uint32_t from, uint32_t to)
 {
     return sim_pair_deaf(context, from, to) || sim_pair_deaf(context, to, from);
+}
+
+static bool env_loses(void *context, uint32_t from, uint32_t to)
+{
+    struct sim_world *w = context;
+    uint32_t loss = sim_loss(w, from, to);
+    return loss && sim_hash(w->seed ^ (uint64_t)SIM_DRAW_LINK << 56, from, ++state(w)->draws) % SIM_PPM < loss;
 }
 
 static bool env_reachable(void *context, uint32_t from, uint32_t to)
@@ -130,6 +138,7 @@ static void flow_begin(struct sim_world *w)
                               .node_of = env_node_of,
                               .reachable = env_reachable,
                               .cut = env_cut,
+                              .loses = env_loses,
                               .xfer = env_xfer,
                               .who = env_who,
                               .out = env_out,
@@ -138,7 +147,8 @@ static void flow_begin(struct sim_world *w)
                               .content = env_content,
                               .honest = env_honest,
                               .trace = env_trace};
-    f->streams = streams_new(&env, w->count, links, w->config->net.window);
+    struct streams_net net = {w->config->net.window, w->config->net.bandwidth == SIM_PACKET, w->config->net.queue};
+    f->streams = streams_new(&env, w->count, links, &net);
 }
 
 static void flow_end(struct sim_world *w)

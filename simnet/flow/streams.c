@@ -1,4 +1,5 @@
 #include "simnet/flow/streams_int.h"
+#include "simnet/flow/packets.h"
 #include "node/base/assert.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,13 +19,17 @@ void *streams_must(void *memory)
 }
 
 struct streams *streams_new(const struct streams_env *env, uint32_t nodes, const struct streams_links *links,
-                            uint32_t window)
+                            const struct streams_net *net)
 {
     struct streams *s = streams_must(calloc(1, sizeof *s));
     s->env = *env;
     s->nodes = nodes;
-    s->window = window;
+    s->window = net->window;
     s->hosts = streams_must(calloc(nodes ? nodes : 1, sizeof *s->hosts));
+    if (net->packets) {
+        s->packets = packets_new(nodes, links, net->queue);
+        return s;
+    }
     s->bandwidth = bandwidth_new(2 * nodes, 30000);
     for (uint32_t i = 0; i < nodes; i++) {
         bandwidth_link(s->bandwidth, 2 * i, links[i].up);
@@ -102,8 +107,7 @@ static void tell_closed(struct streams *s, core_time at, uint32_t node, uint32_t
                       NULL);
 }
 
-/* by: the side that knows at once; waits: both find out so much later still. */
-static void stream_break(struct streams *s, struct stream *t, int by, int reason, core_time waits)
+void stream_break(struct streams *s, struct stream *t, int by, int reason, core_time waits)
 {
     if (t->dead)
         return;
@@ -155,6 +159,7 @@ static void dial(struct streams *s, uint32_t node, const struct effect *x)
         *side = (struct side){.node = k ? to : node, .flow = UINT32_MAX, .due = CORE_NEVER};
         side->life = s->hosts[side->node].life;
         side->last = &side->first;
+        side->told_last = &side->told;
         t->ramp_place[k] = UINT32_MAX;
     }
     t->side[0].session = x->u.dial.session;
@@ -180,6 +185,10 @@ static void message_send(struct streams *s, struct stream *t, int from, enum str
                          const uint8_t *data, size_t size)
 {
     s->totals.control_bytes += size;
+    if (s->packets && kind == STREAMS_CONTROL) {
+        packets_push(s, t, from, message_new(t, (uint32_t)!from, data, size));
+        return;
+    }
     s->env.at(s->env.context, now(s) + t->delay, t->side[!from].node, t->side[from].node,
               (uint16_t)(s->env.kind + kind), 0, 0, message_new(t, (uint32_t)!from, data, size));
 }
@@ -251,7 +260,7 @@ static void reply(struct streams *s, struct stream *t)
     pump(s, t, 0);
 }
 
-static void control(struct streams *s, struct message *m)
+void streams_message(struct streams *s, struct message *m)
 {
     struct side *me = &m->stream->side[m->side];
     uint64_t word = 0;
@@ -323,7 +332,7 @@ static void message_event(struct streams *s, enum streams_event kind, struct mes
         if (kind == STREAMS_HELLO)
             hello(s, m);
         else
-            control(s, m);
+            streams_message(s, m);
     }
     stream_unref(t);
     free(m);
@@ -351,6 +360,16 @@ static void stream_event(struct streams *s, enum streams_event kind, const struc
     stream_unref(t);
 }
 
+static void packet_event(struct streams *s, enum streams_event kind, const struct sim_event *e)
+{
+    struct stream *t = e->data;
+    if (!t->dead && kind == STREAMS_SERVED)
+        data_told(s, t, (int)e->a);
+    else if (!t->dead)
+        packets_event(s, t, kind, e->a, e->b);
+    stream_unref(t);
+}
+
 void streams_event(struct streams *s, const struct sim_event *e)
 {
     core_assert(e->kind >= s->env.kind && e->kind < s->env.kind + STREAMS_EVENTS);
@@ -359,6 +378,8 @@ void streams_event(struct streams *s, const struct sim_event *e)
         data_quantum(s);
     else if (kind == STREAMS_CLOSED)
         closed(s, e);
+    else if (kind >= STREAMS_SERVED)
+        packet_event(s, kind, e);
     else if (kind == STREAMS_HELLO || kind == STREAMS_CONTROL)
         message_event(s, kind, e->data);
     else
@@ -409,6 +430,7 @@ void streams_free(struct streams *s)
         free(s->hosts[i].slots);
     }
     bandwidth_free(s->bandwidth);
+    packets_free(s->packets);
     free(s->hosts);
     free(s->flows);
     free(s->ramp);
@@ -430,16 +452,20 @@ size_t streams_bytes(const struct streams *s)
     size_t bytes = sizeof *s + s->nodes * sizeof *s->hosts + s->flow_room * sizeof *s->flows;
     for (uint32_t i = 0; i < s->nodes; i++)
         bytes += s->hosts[i].slot_count * sizeof *s->hosts[i].slots;
-    return bytes + s->totals.streams * sizeof(struct stream) + bandwidth_bytes(s->bandwidth);
+    return bytes + s->totals.streams * sizeof(struct stream) + packets_bytes(s->packets) +
+           (s->bandwidth ? bandwidth_bytes(s->bandwidth) : 0);
 }
 
 void streams_check(const struct streams *s)
 {
-    bandwidth_check(s->bandwidth);
+    if (s->bandwidth)
+        bandwidth_check(s->bandwidth);
     for (uint32_t i = 0; i < s->nodes; i++) {
         for (uint32_t slot = 0; slot < s->hosts[i].slot_count; slot++) {
             const struct stream *t = s->hosts[i].slots[slot];
             core_assert(!t || (!t->dead && (t->side[0].node == i || t->side[1].node == i)));
+            for (int k = 0; t && k < 2; k++)
+                packets_check(t, k);
         }
     }
 }

@@ -1,6 +1,6 @@
 /* The virtual host of `struct xfer`: streams and the data plane without bytes. It answers the effects DIAL, HANGUP, READY, CONTENT and
  * SERVE as node/host does, in virtual time. Control messages are real bytes and arrive one latency later; payload is a block (content, first leaf,
- * count, honest or not) that takes the time its flow's rate gives it. Control bytes do not compete with payload.
+ * count, honest or not) that takes the time its flow's rate gives it. Control bytes do not compete with payload, but in packet mode.
  *
  * It knows neither the world nor where events are kept: `struct streams_env` says. Handles of contents are EFFECT_SERVE's refs. */
 #ifndef SIMNET_FLOW_STREAMS_H
@@ -9,7 +9,9 @@
 #include "transfer/xfer.h"
 
 enum streams_event { STREAMS_CONNECT, STREAMS_HELLO, STREAMS_REPLY, STREAMS_CONTROL, STREAMS_CLOSED, STREAMS_SENT, STREAMS_BLOCK,
-                     STREAMS_QUANTUM, STREAMS_EVENTS };
+                     STREAMS_QUANTUM,
+                     STREAMS_SERVED, STREAMS_PACKET, STREAMS_ARRIVED, STREAMS_ACK, STREAMS_RTO, /* packet mode alone */
+                     STREAMS_EVENTS };
 
 struct streams_content {
     uint64_t size;
@@ -26,6 +28,7 @@ struct streams_env { /* all called with `context`; nodes are numbers below `node
     uint32_t (*node_of)(void *context, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr); /* UINT32_MAX: nobody */
     bool (*reachable)(void *context, uint32_t from, uint32_t to);                                   /* can dial now */
     bool (*cut)(void *context, uint32_t from, uint32_t to);                                         /* nothing gets through now */
+    bool (*loses)(void *context, uint32_t from, uint32_t to);                                       /* this segment; a draw */
     struct xfer *(*xfer)(void *context, uint32_t i);                                                /* NULL: down */
     const struct node_addr *(*who)(void *context, uint32_t i);
     struct effects *(*out)(void *context);
@@ -40,13 +43,19 @@ struct streams_links {
     uint64_t up, down; /* access link [bytes/s]; 0: endless */
 };
 
+struct streams_net {
+    uint32_t window; /* of a stream [bytes], 0 = endless */
+    bool packets;    /* packet mode (packets.h) instead of flow mode */
+    core_time queue; /* packet mode: what a link's queue holds, in time at its rate */
+};
+
 struct streams_totals {
-    uint64_t dials, refused, control_bytes, payload_bytes, blocks, streams;
+    uint64_t dials, refused, control_bytes, payload_bytes, blocks, streams, segments, segments_lost;
 };
 
 struct streams;
-/* links: one a node, copied. window: of a stream [bytes], 0 = endless. Aborts with a message when memory is out. */
-struct streams *streams_new(const struct streams_env *env, uint32_t nodes, const struct streams_links *links, uint32_t window);
+/* links: one a node, copied. Aborts with a message when memory is out. */
+struct streams *streams_new(const struct streams_env *env, uint32_t nodes, const struct streams_links *links, const struct streams_net *net);
 /* Events that are still queued keep their streams: give them to streams_drop, before or after. */
 void streams_free(struct streams *s);
 /* One of the five effects; true when it was ours. bytes: the effect's, borrowed. */

@@ -10,7 +10,8 @@
 
 struct serve {
     struct serve *next;
-    uint32_t channel, ref, leaf, count, bytes; /* bytes: payload alone */
+    uint32_t channel, ref, leaf, count, bytes; /* bytes: payload alone, so far */
+    uint32_t sent, part;        /* leaves: gone, and under way as one block */
     bool proof, readable;
 };
 
@@ -23,6 +24,8 @@ struct side {
     uint32_t event;             /* number of that event; older ones are stale */
     uint64_t window;            /* [bytes] */
     core_time grown, rested;
+    struct tcp *tcp;            /* packet mode: the sender; NULL before the first byte */
+    struct serve *told, **told_last; /* packet mode: handed to the stream, the core hears of it in an event */
 };
 
 struct stream {
@@ -35,6 +38,7 @@ struct stream {
 };
 
 struct message {
+    struct message *next;       /* packet mode */
     struct stream *stream;
     uint32_t side;              /* that receives */
     uint32_t size;
@@ -56,7 +60,8 @@ struct streams {
     struct streams_env env;
     uint32_t nodes, window, next_id;
     struct host *hosts;
-    struct bandwidth *bandwidth;
+    struct bandwidth *bandwidth; /* NULL in packet mode */
+    struct packets *packets;    /* NULL in flow mode */
     struct flow_end *flows;
     uint32_t flow_room;
     struct flow_end *ramp;      /* flows in slow start */
@@ -71,8 +76,14 @@ void streams_event_put(struct streams *s, core_time at, uint32_t to, uint32_t fr
                        struct stream *stream);
 struct stream *stream_find(struct streams *s, uint32_t node, uint32_t session, int *side);
 void stream_unref(struct stream *t);
+/* by: the side that knows at once; waits: both find out so much later still. */
+void stream_break(struct streams *s, struct stream *t, int by, int reason, core_time waits);
+void streams_message(struct streams *s, struct message *m); /* a control message that arrived; m stays the caller's */
 /* data.c */
 void data_serve(struct streams *s, struct stream *t, int k, const struct effect *x);
+/* Packet mode: the last byte of the first serve's part was put into a segment. True: a block, as STREAMS_BLOCK's a and b. */
+bool data_handed(struct streams *s, struct stream *t, int k, uint64_t *a, uint64_t *b);
+void data_told(struct streams *s, struct stream *t, int k);
 void data_sent(struct streams *s, struct stream *t, int k, uint32_t event);
 void data_block(struct streams *s, struct stream *t, int k, uint64_t a, uint64_t b);
 void data_quantum(struct streams *s);

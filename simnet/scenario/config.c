@@ -19,6 +19,7 @@ void sim_config_default(struct sim_config *c)
     c->net.jitter = SIM_PPM / 10;
     c->net.floor = 500;
     c->net.window = 1024 * 1024;
+    c->net.queue = CORE_MS(200);
     c->churn.abrupt = SIM_PPM / 2;
     c->churn.keep_contacts = true;
     c->churn.stay = 1;
@@ -82,6 +83,7 @@ static void swarm_draw(struct sim_config *c, struct sim_random *r)
     c->net.up = pick(r, 100000, 10000000);
     c->net.down = c->net.up * pick(r, 1, 5);
     c->net.mixed = pick_or_none(r, 2, 0, SIM_PPM);
+    c->net.bandwidth = pick(r, 0, 2) ? SIM_FLOW : SIM_PACKET;
     c->net.nat = pick_or_none(r, 3, 0, 400000);
     c->node.dht.provider_life = CORE_MINUTES(4); /* or a seed that lost its holders is found again too late */
     c->node.dht.provider_renew = CORE_SECONDS(96);

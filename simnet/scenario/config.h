@@ -65,7 +65,8 @@ struct sim_config {
         uint64_t up, down;                  /* access links, 0 = endless */
         enum sim_bandwidth bandwidth;
         uint32_t mixed;  /* ppm of nodes with a quarter of `up` */
-        uint32_t window; /* stream window in flow mode [bytes] */
+        uint32_t window; /* stream window [bytes] */
+        core_time queue; /* packet mode: what a link's queue holds, in time at its rate */
     } net;
     struct { /* [churn] */
         struct sim_span session, offline;

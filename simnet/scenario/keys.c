@@ -70,7 +70,8 @@ static const struct sim_key keys[] = {
     RATE("net.down", net.down, "access link down; 0B/s = endless"),
     WORD("net.bandwidth", net.bandwidth, "flow|packet", "how streams share links"),
     SHARE("net.mixed", net.mixed, "of nodes with a quarter of net.up"),
-    SIZE("net.window", net.window, 1024, 1u << 30, "stream window in flow mode"),
+    SIZE("net.window", net.window, 1024, 1u << 30, "stream window"),
+    TIME("net.queue", net.queue, 0, CORE_SECONDS(10), "packet mode: what a link's queue holds, in time at its rate"),
     SPAN("churn.session", churn.session, "how long a node stays; never = for good"),
     SPAN("churn.offline", churn.offline, "how long it is away"),
     SHARE("churn.abrupt", churn.abrupt, "of leaves without a word"),
@@ -404,8 +405,6 @@ int sim_config_check(const struct sim_config *c, char why[SIM_WHY_MAX])
     if (c->node.dht.timeout_min > c->node.dht.timeout_max)
         return bad(why, "node.dht.timeout_min", "", "is more than node.dht.timeout_max");
     /* What the world does not do yet is refused: a run that ignored it would tell an untruth. */
-    if (c->net.bandwidth == SIM_PACKET)
-        return bad(why, "net.bandwidth", "packet", "is not built yet; use flow");
     if (c->hostile.placed ||
         (c->hostile.attack != SIM_ATTACK_NONE && c->hostile.attack != SIM_ATTACK_POLLUTE &&
          c->hostile.attack != SIM_ATTACK_FREERIDE))

@@ -1,5 +1,6 @@
-/* Faults that are no property of a path: partitions, clogged links, slow nodes, wrong clocks, full disks. Who and when is a hash
- * of the seed, so that a fault needs no state and no event. All of them end when the world is quiet. */
+/* Faults that are no property of a path: partitions, clogged links, slow nodes, wrong clocks, full disks. Who
+ * and when is a hash of the seed, so that a fault needs no state and no event. All of them end when the world
+ * is quiet. */
 #include "simnet/world/world.h"
 
 #define CLOG_SLOT CORE_SECONDS(5) /* a link is clogged, or not, for so long */

@@ -180,7 +180,7 @@ static uint64_t draw(struct sim_world *w, uint32_t from, uint32_t what)
     return sim_hash(w->seed ^ (uint64_t)what << 56, (uint64_t)from << 32 | w->nodes[from].draws, what);
 }
 
-static uint32_t loss_of(const struct sim_world *w, uint32_t from, uint32_t to)
+uint32_t sim_loss(const struct sim_world *w, uint32_t from, uint32_t to)
 {
     uint32_t loss = w->config->net.loss;
     if (w->quiet)
@@ -223,7 +223,7 @@ void sim_send(struct sim_world *w, uint32_t from, const struct net_addr *addr, s
     }
     if (w->nodes[from].holes)
         nat_open(w, from, to);
-    uint32_t loss = loss_of(w, from, to);
+    uint32_t loss = sim_loss(w, from, to);
     if (sim_pair_deaf(w, from, to) || (loss && draw(w, from, SIM_DRAW_LOSS) % SIM_PPM < loss)) {
         w->datagrams_lost++;
         return;

@@ -139,6 +139,7 @@ core_time sim_delay_jittered(const struct sim_world *w, uint32_t a, uint32_t b,
                              uint64_t draw); /* draw: 64 random bits */
 bool sim_pair_deaf(const struct sim_world *w, uint32_t a,
                    uint32_t b); /* cannot talk now: deaf pair or partition */
+uint32_t sim_loss(const struct sim_world *w, uint32_t from, uint32_t to); /* of this path now [ppm] */
 /* faults.c: what is broken now; nothing once the world is quiet. */
 bool sim_fault_cut(const struct sim_world *w, uint32_t from, uint32_t to); /* a partition lies between */
 /* When what is due at `at` really comes: later, if the link from..to is clogged then. */

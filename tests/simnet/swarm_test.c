@@ -113,6 +113,46 @@ static void test_nat_and_polluter(void **state)
     sim_metrics_free(m);
 }
 
+static core_time packet_time(struct sim_config *c, uint64_t *hash)
+{
+    struct sim_metrics *m = sim_metrics_new();
+    struct sim_result r = run(c, m);
+    assert_int_equal(sum(m, "swarm.complete"), c->swarm.peers);
+    assert_true(sum(m, "swarm.over_fluid") >= SIM_PPM);
+    uint64_t over = sum(m, "swarm.over_fluid");
+    *hash = r.hash;
+    sim_metrics_free(m);
+    return over;
+}
+
+/* One stream fills its link but for headers; nobody beats the bound; the same twice; losses cost, and cost nothing but time. */
+static void test_packets(void **state)
+{
+    (void)state;
+    struct sim_config c;
+    uint64_t first, second, lossy;
+    config_default(&c, 1, 16u << 20);
+    c.scenario.nodes = 2;
+    c.net.bandwidth = SIM_PACKET;
+    c.net.latency = SIM_LATENCY_CONSTANT;
+    c.net.latency_min = CORE_MS(5);
+    uint64_t one = packet_time(&c, &first);
+    print_message("packet mode, 1 peer: %.3f x the fluid bound\n", (double)one / 1e6);
+    assert_true(one < SIM_PPM * 110 / 100);
+    config_default(&c, 6, 4u << 20);
+    c.net.bandwidth = SIM_PACKET;
+    uint64_t six = packet_time(&c, &first), again = packet_time(&c, &second);
+    assert_true(first == second && six == again);
+    c.net.loss = SIM_PPM / 50;
+    uint64_t costs = packet_time(&c, &lossy);
+    print_message("packet mode, 6 peers: %.3f; with 2 %% loss %.3f\n", (double)six / 1e6, (double)costs / 1e6);
+    assert_true(lossy != first && costs > six);
+    c.net.loss = 0;
+    c.fault.split_at = CORE_SECONDS(80); /* streams break, or wait */
+    c.fault.split_for = CORE_SECONDS(40);
+    assert_true(packet_time(&c, &lossy) > six);
+}
+
 static void test_bounds(void **state)
 {
     (void)state;
@@ -131,6 +171,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds), cmocka_unit_test(test_one_peer_is_served_at_the_link),
         cmocka_unit_test(test_complete_and_repeatable),
-        cmocka_unit_test(test_peers_leave_and_one_is_crippled), cmocka_unit_test(test_nat_and_polluter)};
+        cmocka_unit_test(test_peers_leave_and_one_is_crippled), cmocka_unit_test(test_nat_and_polluter),
+        cmocka_unit_test(test_packets)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
