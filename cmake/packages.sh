@@ -33,6 +33,14 @@ test  mount               a small tmpfs that fills (root only)
 test  chromium            the pages, every one and the flows people walk
 test  chromium-driver     drives it
 test  python3-libtorrent  an outside judge of our hash trees; the peer beside us in the transfer benches
+test  bind9-dnsutils      dig, against the DNS gateway
+test  knot-dnsutils       kdig
+test  python3-dnspython   reads the zone file that we read
+test  dnsmasq-base        forwards shoal.alt to us; the peer beside us in the DNS bench
+bench unbound             forwards shoal.alt to us in ./check, when it is there (it starts a service: not installed by ./check)
+bench bind9               the same
+bench dnsperf             asks in the DNS bench
+bench knot                the peer beside us there
 bench rsync               the peer beside us in the tree bench
 bench openssl             the yardstick of the share bench
 TABLE

@@ -95,7 +95,7 @@ class Node:
     def spawn(self, *flags, listen="127.0.0.1:0"):
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs already"
         with open(self.log_path, "ab") as log:
-            self.process = subprocess.Popen(self.wrapper + [BINARY, "up", "--listen", listen, *([] if "--http" in flags else ["--http", "off"]), *flags], env=self.env, stdin=subprocess.DEVNULL, stdout=log,
+            self.process = subprocess.Popen(self.wrapper + [BINARY, "up", "--listen", listen, *(word for name in ("--http", "--ftp", "--dns") if name not in flags for word in (name, "off")), *flags], env=self.env, stdin=subprocess.DEVNULL, stdout=log,
                                             stderr=log, preexec_fn=die_with_parent, start_new_session=False)
         return self
 
