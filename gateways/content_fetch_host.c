@@ -48,28 +48,84 @@ static struct job *cached_start(struct content *c, struct cached *k, const struc
     return fetches_get(c->app->fetches, &p);
 }
 
+static void on_room(uv_work_t *work)
+{
+    struct cached *k = work->data;
+    struct store *store;
+    k->error = store_open(&store, k->c->app->home.path, NULL);
+    if (k->error == 0) {
+        k->error = store_cache_room(store, k->id.size);
+        store_close(store);
+    }
+}
+
+static void cached_begin(struct cached *k)
+{
+    struct job *job = k->error ? NULL : cached_start(k->c, k, k->what, k->hints);
+    if (k->error == 0 && !job)
+        k->error = ERR_FULL;
+    k->job = job ? job->id : 0;
+    free(k->what);
+    free(k->hints);
+    k->what = NULL;
+    k->hints = NULL;
+}
+
+static void on_room_made(uv_work_t *work, int status)
+{
+    struct cached *k = work->data;
+    struct content *c = k->c;
+    core_assert(status == 0);
+    c->reads--;
+    k->making_room = false;
+    if (c->stopping)
+        k->error = ERR_CANCELLED;
+    cached_begin(k);
+    if (!c->stopping)
+        content_kick(c);
+    content_maybe_stopped(c);
+}
+
+static bool cached_good(const struct cached *k)
+{
+    const struct job *job = jobs_find(k->c->app->jobs, k->job);
+    return k->making_room || (job && job->state != JOB_FAILED);
+}
+
 static struct cached *cached_of(struct content *c, const struct found *what, const struct link *hints)
 {
     struct cached *k;
     DL_FOREACH(c->cached, k)
     {
-        struct job *job = jobs_find(c->app->jobs, k->job);
-        if (content_id_equal(&k->id, &what->info.id) && job && job->state != JOB_FAILED)
+        if (content_id_equal(&k->id, &what->info.id) && cached_good(k))
             return k;
     }
     k = calloc(1, sizeof *k);
-    if (!k)
-        return NULL;
-    k->c = c;
-    k->id = what->info.id;
-    content_cache_path(c, &k->id, k->target, sizeof k->target);
-    struct job *job = cached_start(c, k, what, hints);
-    if (!job) {
+    struct found *copy = malloc(sizeof *copy);
+    struct link *link = hints ? malloc(sizeof *link) : NULL;
+    if (!k || !copy || (hints && !link)) {
         free(k);
+        free(copy);
+        free(link);
         return NULL;
     }
-    k->job = job->id;
+    *copy = *what;
+    if (hints)
+        *link = *hints;
+    k->c = c;
+    k->id = what->info.id;
+    k->what = copy;
+    k->hints = link;
+    content_cache_path(c, &k->id, k->target, sizeof k->target);
     DL_APPEND(c->cached, k);
+    if (c->app->config.quota) { /* looked at in the pool: it may have to remove */
+        k->making_room = true;
+        k->work.data = k;
+        c->reads++;
+        core_assert(uv_queue_work(&c->app->loop, &k->work, on_room, on_room_made) == 0);
+    } else {
+        cached_begin(k);
+    }
     return k;
 }
 
@@ -78,7 +134,7 @@ void content_cache_tick(struct content *c, core_time now)
     struct cached *k, *next;
     DL_FOREACH_SAFE(c->cached, k, next)
     {
-        if (k->readers || now < k->idle_since + IDLE_KEPT)
+        if (k->readers || k->making_room || now < k->idle_since + IDLE_KEPT)
             continue;
         struct job *job = jobs_find(c->app->jobs, k->job);
         if (job && job->state == JOB_RUNNING && job->cancel)
@@ -107,6 +163,10 @@ static int open_local(struct content_file *f, const char *path)
                                  .size = (uint64_t)st.st_size,
                                  .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
                                  .ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec};
+    /* A file of the cache may lose its name (gc, the quota) while it is read, and with it its ctime; nobody
+     * else writes there. */
+    size_t home = strlen(f->c->app->home.path);
+    f->any_ctime = strncmp(path, f->c->app->home.path, home) == 0 && strncmp(path + home, "/cache/", 7) == 0;
     f->what.stamped = true;
     f->fd = fd;
     int rc = content_fd_ok(f);
@@ -157,7 +217,7 @@ int content_fd_ok(struct content_file *f)
         return ERR_CHANGED;
     bool same = s->device == st.st_dev && s->inode == st.st_ino && s->size == (uint64_t)st.st_size &&
                 s->mtime_ns == (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec &&
-                s->ctime_ns == (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec;
+                (f->any_ctime || s->ctime_ns == (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec);
     return same ? 0 : ERR_CHANGED;
 }
 
@@ -336,9 +396,12 @@ bool content_read_step(struct content_call *call, core_time now)
         }
         f->cached->readers++;
     }
+    if (f->cached->making_room)
+        return false;
     struct job *job = jobs_find(c->app->jobs, f->cached->job);
     if (!job || job->state == JOB_FAILED) {
-        read_end(call, job && job->error ? job->error : ERR_CANCELLED);
+        int error = f->cached->error ? f->cached->error : job ? job->error : 0;
+        read_end(call, error ? error : ERR_CANCELLED);
         return true;
     }
     if (job->state == JOB_DONE) {

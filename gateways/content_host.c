@@ -120,6 +120,8 @@ void content_free(struct content *c)
     while (c->cached) {
         struct cached *first = c->cached;
         DL_DELETE(c->cached, first);
+        free(first->what);
+        free(first->hints);
         free(first);
     }
     free(c);

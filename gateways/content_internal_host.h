@@ -62,7 +62,11 @@ struct cached { /* content of other nodes on its way to this disk, one for each 
     char target[PATH_MAX];
     char inside[CONTENT_PATH_MAX]; /* the file below target, for a small file of a tree; else "" */
     uint32_t job;
-    int error;
+    bool making_room; /* the quota is looked at, in the pool; no job yet */
+    uv_work_t work;
+    struct found *what; /* what the job will be made of */
+    struct link *hints;
+    int error; /* of making room, or of starting */
     uint32_t readers;
     core_time idle_since;
     struct cached *prev, *next;
@@ -75,6 +79,7 @@ struct content_file {
     struct cached *cached; /* NULL: local */
     uint32_t reader;
     bool closed; /* freed with its last read */
+    bool any_ctime;
     uint32_t reads;
     struct link hints;
 };

@@ -478,6 +478,61 @@ static void test_objects_and_gc(void **state)
     store_close(s);
 }
 
+static void cache_file(uint32_t n, const char *end, uint32_t days, char out[300])
+{
+    struct store_content c = content(n, "/", 0);
+    char text[CONTENT_ID_TEXT_SIZE + 1], command[900];
+    content_id_format(text, &c.id);
+    snprintf(out, 300, "%s/cache/%s%s", home, text, end);
+    snprintf(command, sizeof command, "mkdir -p $(dirname %s); head -c 1000000 /dev/zero > %s; touch -d '%u days ago' %s", out, out, days, out);
+    run(command);
+}
+
+/* home/cache: gc empties it, but for pins, what is being fetched and what is none of ours; under the quota the oldest gives way, no more than needed. */
+static void test_cache(void **state)
+{
+    (void)state;
+    struct store *s = opened();
+    char old[300], newer[300], pinned[300], part[300], target[300], small[300], strange[4096];
+    struct gc_result result;
+    struct content_id id = content(4, "/", 0).id, three = content(3, "/", 0).id;
+    uint32_t n = 0;
+    cache_file(1, "", 9, old);
+    cache_file(2, "", 2, newer);
+    cache_file(3, "", 8, pinned);
+    cache_file(4, ".part", 7, part);
+    cache_file(5, ".tree/a/b", 1, small);
+    snprintf(strange, sizeof strange, "%s/cache/README", home);
+    FILE *f = fopen(strange, "w");
+    assert_non_null(f);
+    fclose(f);
+    snprintf(target, sizeof target, "%.*s", (int)(strlen(part) - 5), part);
+    assert_int_equal(store_pin(s, &three, true), 0);
+    assert_int_equal(store_fetch_put(s, target, &id, bytes_of("", 0)), 0);
+    uint64_t used;
+    assert_int_equal(store_usage(s, &used), 0);
+    assert_true(used > 5000000);
+    assert_int_equal(store_quota_set(s, used + 100000), 0);
+    assert_int_equal(store_room(s, 600000), ERR_QUOTA);
+    assert_int_equal(store_cache_room(s, 600000), 0);
+    assert_int_not_equal(access(old, F_OK), 0);
+    assert_true(access(newer, F_OK) == 0 && access(pinned, F_OK) == 0 && access(part, F_OK) == 0);
+    assert_int_equal(store_cache_room(s, 90000000), ERR_QUOTA);
+    assert_true(access(newer, F_OK) != 0 && access(small, F_OK) != 0);
+    assert_true(access(pinned, F_OK) == 0 && access(part, F_OK) == 0 && access(strange, F_OK) == 0);
+    cache_file(1, "", 0, old);
+    assert_int_equal(store_gc(s, true, count_path, &n, &result), 0);
+    assert_true(n == 1 && result.objects == 1 && result.bytes >= 1000000 && access(old, F_OK) == 0);
+    assert_int_equal(store_gc(s, false, count_path, &n, &result), 0);
+    assert_true(n == 2 && access(old, F_OK) != 0 && access(pinned, F_OK) == 0 && access(part, F_OK) == 0);
+    assert_int_equal(store_fetch_remove(s, target), 0);
+    assert_int_equal(store_pin(s, &three, false), 0);
+    assert_int_equal(store_gc(s, false, NULL, NULL, &result), 0);
+    assert_int_equal(result.objects, 2);
+    assert_int_equal(access(strange, F_OK), 0);
+    store_close(s);
+}
+
 /* A file in the making is left alone until it is an hour old; a name that is none of ours always. */
 static void test_gc_leftovers(void **state)
 {
@@ -700,6 +755,7 @@ int main(void)
         T(test_not_ours),
         T(test_objects_and_gc),
         T(test_gc_leftovers),
+        T(test_cache),
         T(test_quota),
         T(test_kill),
         T(test_full_disk),

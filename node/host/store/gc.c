@@ -382,6 +382,8 @@ int store_gc(struct store *s, bool dry_run, bool (*each)(void *context, const ch
         status = mark_all(&g.mark);
     if (status == 0)
         status = walk_home(s, &w, KINDS_OURS);
+    if (status == 0 && !g.stopped)
+        status = store_cache_sweep(s, dry_run, each, context, out);
     free(g.mark.live.places);
     free(g.mark.live.taken);
     free(g.mark.stack);

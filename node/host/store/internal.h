@@ -132,4 +132,6 @@ void store_read_id(struct content_id *out, sqlite3_stmt *q, int at);
 /* home/<kind>/xx, made when it is not there. */
 int store_folder(const struct store *s, const char *kind, const struct content_id *id, char *out, size_t cap);
 int store_sync_folder(const char *path);
+int store_cache_sweep(struct store *s, bool dry_run, bool (*each)(void *context, const char *path, uint64_t bytes), void *context,
+                      struct gc_result *out);
 #endif

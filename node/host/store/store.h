@@ -123,7 +123,10 @@ int store_tree_put(struct store *s, const char *temporary, const struct content_
 int store_usage(struct store *s, uint64_t *bytes);
 int store_quota_set(struct store *s, uint64_t bytes);  /* kept in the store, so that later handles know it */
 int store_room(struct store *s, uint64_t more);        /* ERR_QUOTA when `more` bytes under home would pass the quota */
+/* As store_room, after what was fetched into home/cache longest ago has given way as far as needed. */
+int store_cache_room(struct store *s, uint64_t more);
 struct gc_result { uint64_t objects, bytes; };
 /* Removes objects and trees that no share, fetch or pin refers to. each (may be NULL) is told every path. dry_run removes nothing. */
+/* And what lies in home/cache, but for pins and what is being fetched. */
 int store_gc(struct store *s, bool dry_run, bool (*each)(void *context, const char *path, uint64_t bytes), void *context, struct gc_result *out);
 #endif
