@@ -412,7 +412,9 @@ void dht_hint(struct dht_node *n, core_time now, const uint8_t key[NODE_KEY_SIZE
             n->hints[n->hint_next].addr = *addr;
             n->hint_next = (uint8_t)((n->hint_next + 1) % DHT_HINTS);
         }
-        if (!known && !dht_pending_has(&n->pending, key))
+        /* A node that came back on another port is asked there at once: its old address would time out three times first. `told` bounds it. */
+        bool moved = known && !told;
+        if (moved || (!known && !dht_pending_has(&n->pending, key)))
             dht_ask_hint(n, key, addr);
         if (dht_live(n) == 0)
             dht_timer_at_most(n, DHT_TIMER_ALONE, now + CORE_MS(n->alone_wait_ms));

@@ -177,6 +177,29 @@ static bool deny_tap(struct world *w, uint32_t from, uint32_t to, uint8_t *data,
     return from < 260 || *size < 400; /* the hostile answer pings, and nothing else */
 }
 
+/* A node that came back on another port: whoever is told (an invite, multicast) has it again within a second, while the old address, still in
+ * the table, would take minutes to be given up. */
+static void test_moved(void **state)
+{
+    (void)state;
+    struct world *w = world_new(31, 2, NULL, &core_crypto_real);
+    world_join_all(w);
+    world_run(w, w->now + CORE_SECONDS(5));
+    world_stop(w, 1);
+    w->nodes[1].addr.port = (uint16_t)(w->nodes[1].addr.port + 1000);
+    world_start(w, 1); /* remembers nobody */
+    world_run(w, w->now + CORE_SECONDS(1));
+    struct dht_status before;
+    dht_status(w->nodes[1].dht, &before);
+    assert_int_equal(before.contacts, 0);
+    world_hint(w, 0, 1);
+    world_run(w, w->now + CORE_SECONDS(1));
+    struct node_addr known;
+    assert_int_equal(dht_contacts(w->nodes[0].dht, &known, 1), 1);
+    assert_int_equal(known.addr.port, w->nodes[1].addr.port);
+    world_free(w);
+}
+
 static void test_eclipsed_key(void **state)
 {
     (void)state;
@@ -304,7 +327,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_seed_same_story), cmocka_unit_test(test_both_families), cmocka_unit_test(test_unlisted),
         cmocka_unit_test(test_restart_from_cache),   cmocka_unit_test(test_eclipsed_key),  cmocka_unit_test(test_refused_memory),
-        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancel),               cmocka_unit_test(test_moved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
