@@ -295,6 +295,7 @@ static void carry_one(struct ftp_conn *c, const struct ftp_effect *e)
     }
     case FTP_DATA_CLOSE:
         ftp_data_close(c);
+        c->data_told = false;
         break;
     case FTP_LOOK:
     case FTP_REMOVE:

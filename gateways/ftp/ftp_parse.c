@@ -5,7 +5,7 @@
 #include "node/base/wire.h"
 
 enum { TELNET_SE = 240, TELNET_SB = 250, TELNET_WILL, TELNET_WONT, TELNET_DO, TELNET_DONT, TELNET_IAC };
-enum { TEXT, IAC, OPTION, SUB, SUB_IAC = OPTION + (TELNET_IAC - TELNET_WILL) + 2 }; /* OPTION + verb - TELNET_WILL */
+enum { TEXT, IAC, SUB, SUB_IAC, OPTION }; /* OPTION and further: + verb - TELNET_WILL */
 
 /* ---- Lines ---- */
 

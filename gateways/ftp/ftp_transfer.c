@@ -7,7 +7,7 @@
 
 void ftp_data_reset(struct ftp_session *s, struct ftp_effects *out)
 {
-    if (s->data == DATA_LISTENING || s->data == DATA_OPEN)
+    if (s->data != DATA_NONE)
         ftp_effect(out, FTP_DATA_CLOSE);
     s->data = DATA_NONE;
 }
@@ -301,6 +301,12 @@ void ftp_session_opened(struct ftp_session *s, core_time now, int status, uint64
     if (s->control) {
         ftp_say_first(s, out, 213, "Status of %s:", s->path);
         move(s, now, out);
+        return;
+    }
+    if (s->data == DATA_NONE) { /* it went away meanwhile */
+        ftp_effect(out, FTP_CANCEL);
+        ftp_say(s, out, 425, "the data connection is gone: EPSV or PASV again");
+        ftp_idle(s, now);
         return;
     }
     unsigned code = s->data == DATA_OPEN ? 125 : 150;
