@@ -31,7 +31,7 @@ struct ftp_server {
 
 struct ftp_data { /* a data port, or a data connection */
     uv_poll_t poll;
-    int fd;
+    int fd, events; /* events: polled for, of a connection that stands */
     enum { FTP_DATA_PORT, FTP_DATA_DIALED, FTP_DATA_STANDS } kind;
     struct ftp_conn *c; /* NULL once closed */
     struct ftp_conn *holder;

@@ -55,12 +55,14 @@ static int channel_new(struct ftp_conn *c, int fd, int kind, int events)
 
 void ftp_data_poll(struct ftp_conn *c, int events)
 {
-    if (!c->data)
-        return;
+    struct ftp_data *d = c->data;
+    if (!d || d->kind != FTP_DATA_STANDS || d->events == events)
+        return; /* a port keeps waiting for its connection whatever is done meanwhile */
+    d->events = events;
     if (events)
-        uv_poll_start(&c->data->poll, events, on_ready);
+        uv_poll_start(&d->poll, events, on_ready);
     else
-        uv_poll_stop(&c->data->poll);
+        uv_poll_stop(&d->poll);
 }
 
 static socklen_t to_sockaddr(struct sockaddr_storage *ss, const struct net_addr *a)
