@@ -110,4 +110,12 @@ int cmd_peers(struct cli *cli);
 int cmd_pin(struct cli *cli);
 int cmd_unpin(struct cli *cli);
 int cmd_gc(struct cli *cli);
+int cmd_open(struct cli *cli); /* account.c */
+int cmd_account_add(struct cli *cli);
+int cmd_account_list(struct cli *cli);
+int cmd_account_password(struct cli *cli);
+int cmd_account_remove(struct cli *cli);
+int cmd_account_token(struct cli *cli);
+int cmd_account_logins(struct cli *cli);
+int cmd_account_revoke(struct cli *cli);
 #endif

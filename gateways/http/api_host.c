@@ -15,13 +15,18 @@
 
 void api_reply(struct http_exchange *x, unsigned status, json_t *body)
 {
+    api_reply_extra(x, status, NULL, body);
+}
+
+void api_reply_extra(struct http_exchange *x, unsigned status, const char *extra, json_t *body)
+{
     char *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
     json_decref(body);
     if (!text) {
         http_reply(x, 500, JSON_TYPE, NULL, NULL, 0);
         return;
     }
-    http_reply(x, status, JSON_TYPE, NULL, text, strlen(text));
+    http_reply(x, status, JSON_TYPE, extra, text, strlen(text));
 }
 
 unsigned api_status_of(int code)
@@ -243,34 +248,84 @@ bool api_page(struct api_request *r, uint64_t *from, uint32_t *limit)
 
 /* ---- Routing ---- */
 
+enum access {
+    FOR_ALL,   /* whoever reaches the gateway */
+    FOR_LOCAL, /* and is on this computer, or signed in */
+    FOR_USERS, /* signed in */
+    FOR_OWNER
+};
+
 static const struct endpoint {
     const char *path; /* below /api/; "/" at the end: one more segment follows */
     enum http_method method;
+    enum access access;
     void (*run)(struct api_request *r);
 } endpoints[] = {
-    {"status", HTTP_GET, api_status_get},
-    {"peers", HTTP_GET, api_peers_get},
-    {"invite", HTTP_GET, api_invite_get},
-    {"jobs", HTTP_GET, api_jobs_get},
-    {"invite.svg", HTTP_GET, api_invite_svg_get},
-    {"content", HTTP_GET, api_content_get},
-    {"search", HTTP_GET, api_search_get},
-    {"jobs/", HTTP_GET, api_job_get},
-    {"jobs/", HTTP_DELETE, api_job_delete},
-    {"shares", HTTP_GET, api_shares_get},
-    {"shares", HTTP_POST, api_shares_post},
-    {"shares", HTTP_DELETE, api_shares_delete},
-    {"get", HTTP_POST, api_get_post},
-    {"ls", HTTP_POST, api_ls_post},
-    {"find", HTTP_POST, api_find_post},
-    {"pins", HTTP_GET, api_pins_get},
-    {"pins", HTTP_POST, api_pins_post},
-    {"pins", HTTP_DELETE, api_pins_delete},
-    {"gc", HTTP_POST, api_gc_post},
-    {"join", HTTP_POST, api_join_post},
-    {"network/rotate", HTTP_POST, api_rotate_post},
-    {"down", HTTP_POST, api_down_post},
+    {"status", HTTP_GET, FOR_LOCAL, api_status_get},
+    {"peers", HTTP_GET, FOR_OWNER, api_peers_get},
+    {"invite", HTTP_GET, FOR_OWNER, api_invite_get},
+    {"jobs", HTTP_GET, FOR_OWNER, api_jobs_get},
+    {"invite.svg", HTTP_GET, FOR_OWNER, api_invite_svg_get},
+    {"content", HTTP_GET, FOR_LOCAL, api_content_get},
+    {"search", HTTP_GET, FOR_LOCAL, api_search_get},
+    {"jobs/", HTTP_GET, FOR_OWNER, api_job_get},
+    {"jobs/", HTTP_DELETE, FOR_OWNER, api_job_delete},
+    {"shares", HTTP_GET, FOR_OWNER, api_shares_get},
+    {"shares", HTTP_POST, FOR_OWNER, api_shares_post},
+    {"shares", HTTP_DELETE, FOR_OWNER, api_shares_delete},
+    {"get", HTTP_POST, FOR_OWNER, api_get_post},
+    {"ls", HTTP_POST, FOR_OWNER, api_ls_post},
+    {"find", HTTP_POST, FOR_OWNER, api_find_post},
+    {"pins", HTTP_GET, FOR_OWNER, api_pins_get},
+    {"pins", HTTP_POST, FOR_OWNER, api_pins_post},
+    {"pins", HTTP_DELETE, FOR_OWNER, api_pins_delete},
+    {"gc", HTTP_POST, FOR_OWNER, api_gc_post},
+    {"join", HTTP_POST, FOR_OWNER, api_join_post},
+    {"network/rotate", HTTP_POST, FOR_OWNER, api_rotate_post},
+    {"down", HTTP_POST, FOR_OWNER, api_down_post},
+    {"session", HTTP_GET, FOR_ALL, api_session_get},
+    {"signin", HTTP_POST, FOR_ALL, api_signin_post},
+    {"signout", HTTP_POST, FOR_USERS, api_signout_post},
+    {"open", HTTP_POST, FOR_OWNER, api_open_post},
+    {"accounts", HTTP_GET, FOR_OWNER, api_accounts_get},
+    {"accounts", HTTP_POST, FOR_OWNER, api_accounts_post},
+    {"accounts", HTTP_DELETE, FOR_OWNER, api_accounts_delete},
+    {"accounts/password", HTTP_POST, FOR_USERS, api_password_post},
+    {"signins", HTTP_GET, FOR_USERS, api_signins_get},
+    {"signins", HTTP_DELETE, FOR_USERS, api_signins_delete},
+    {"tokens", HTTP_POST, FOR_USERS, api_tokens_post},
 };
+
+static bool may_use(const struct endpoint *e, const struct web_caller *c)
+{
+    bool changes = e->method != HTTP_GET;
+    if (changes && c->needs_token && e->access != FOR_ALL)
+        return false;
+    switch (e->access) {
+    case FOR_ALL:
+        return true;
+    case FOR_LOCAL:
+        return c->local || c->who.privilege != ACCOUNT_NOBODY;
+    case FOR_USERS:
+        return c->who.privilege != ACCOUNT_NOBODY;
+    default:
+        return c->who.privilege == ACCOUNT_OWNER;
+    }
+}
+
+static void refuse(struct http_exchange *x, const struct web_caller *c)
+{
+    bool known = c->who.privilege != ACCOUNT_NOBODY && !c->needs_token;
+    bool changes = x->head->method != HTTP_GET && x->head->method != HTTP_HEAD;
+    json_t *body = error_json(
+        "ERR_PERMISSION",
+        known ? "only the owner of this node may do this"
+        : c->tried ? "the token or the sign-in is not good (any more): sign in again"
+        : changes ? "this changes something and needs " WEB_TOKEN_FIELD " (the file api.token in the home) or a sign-in (`shoal open`)"
+                  : "this is for who has signed in (`shoal open`), or brings a token (the file api.token in the home)");
+    api_reply_extra(x, known || (changes && c->local) ? 403 : 401,
+                    known ? NULL : "WWW-Authenticate: Bearer realm=\"shoal\"\r\n", body);
+}
 
 /* The path of the request below /api/, decoded; the last segment of jobs/<id> goes to `id`. */
 static bool route_path(struct http_exchange *x, char *path, size_t cap, char *id, size_t id_cap)
@@ -330,10 +385,10 @@ static json_t *request_body(struct http_exchange *x)
     return body;
 }
 
-void api_handle(struct gateways *g, struct http_exchange *x)
+void api_handle(struct gateways *g, struct http_exchange *x, const struct web_caller *caller)
 {
     char path[256], allow[96];
-    struct api_request r = {.g = g, .x = x, .query = http_text(x->bytes, x->head->query)};
+    struct api_request r = {.g = g, .x = x, .caller = caller, .query = http_text(x->bytes, x->head->query)};
     if (x->head->method == HTTP_OTHER || x->head->method == HTTP_CONNECT || x->head->method == HTTP_TRACE) {
         http_error(x, 501, NULL, "this method is not implemented");
         return;
@@ -351,6 +406,10 @@ void api_handle(struct gateways *g, struct http_exchange *x)
         api_error(x, ERR_NOT_FOUND, "there is nothing at this address; docs/api.md lists what there is");
         return;
     }
+    if (!may_use(e, caller)) {
+        refuse(x, caller);
+        return;
+    }
     r.body = request_body(x);
     if (r.body)
         e->run(&r);
@@ -359,7 +418,7 @@ void api_handle(struct gateways *g, struct http_exchange *x)
 
 static void handle(void *owner, struct http_exchange *x)
 {
-    api_handle(owner, x);
+    api_handle(owner, x, &WEB_CALLER_OWNER);
 }
 
 /* ---- Opening and closing ---- */

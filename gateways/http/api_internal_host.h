@@ -5,6 +5,7 @@
 #include "gateways/gateways_host.h"
 #include "gateways/http/api_host.h"
 #include "gateways/http/http_server_host.h"
+#include "gateways/http/web_auth_host.h"
 
 #define API_BODY_MAX    (4u << 20) /* the paths of a very long command line */
 #define API_PAGE        200 /* items in one answer unless `limit` says otherwise: a few ms of the loop's time */
@@ -40,12 +41,15 @@ struct api_request {
     struct gateways *g;
     struct http_exchange *x;
     json_t *body; /* an object (empty when there was none); freed by the dispatcher */
+    const struct web_caller *caller;
     struct bytes query;
     char id[80]; /* last segment of /api/jobs/<id>, decoded */
 };
 
 /* Answers. `body` is taken. */
 void api_reply(struct http_exchange *x, unsigned status, json_t *body);
+void api_reply_extra(struct http_exchange *x, unsigned status, const char *extra, json_t *body); /* field lines, as http_reply */
+void api_too_many(struct gateways *g, struct http_exchange *x); /* 429 with Retry-After: attempts at passwords */
 void api_error(struct http_exchange *x, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 unsigned api_status_of(int code); /* enum shoal_error to an HTTP status */
@@ -76,8 +80,8 @@ void api_content_get(struct api_request *r); /* api_pages_host.c */
 void api_search_get(struct api_request *r);
 void api_invite_svg_get(struct api_request *r);
 void api_usage_refresh(struct gateways *g);
-/* One request of the API, whoever sent it; the caller has checked that it may. */
-void api_handle(struct gateways *g, struct http_exchange *x);
+/* One request of the API. What the caller may do is checked here; where it came from (Host, Origin) was checked before. */
+void api_handle(struct gateways *g, struct http_exchange *x, const struct web_caller *caller);
 void api_jobs_get(struct api_request *r); /* api_jobs_host.c */
 void api_job_get(struct api_request *r);
 void api_job_delete(struct api_request *r);
@@ -96,4 +100,15 @@ void api_gc_post(struct api_request *r);
 void api_join_post(struct api_request *r);
 void api_rotate_post(struct api_request *r);
 void api_down_post(struct api_request *r);
+void api_session_get(struct api_request *r); /* web_auth_host.c */
+void api_signin_post(struct api_request *r);
+void api_signout_post(struct api_request *r);
+void api_open_post(struct api_request *r);
+void api_accounts_get(struct api_request *r); /* api_accounts_host.c */
+void api_accounts_post(struct api_request *r);
+void api_accounts_delete(struct api_request *r);
+void api_password_post(struct api_request *r);
+void api_signins_get(struct api_request *r);
+void api_signins_delete(struct api_request *r);
+void api_tokens_post(struct api_request *r);
 #endif

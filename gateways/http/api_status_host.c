@@ -170,9 +170,11 @@ void api_status_get(struct api_request *r)
     json_t *o = json_object();
     json_object_set_new(o, "node", api_node_id(app->me.key));
     json_object_set_new(o, "position", position(app, app->me.key));
-    json_object_set_new(o, "network",
-                        json_pack("{s:s, s:b}", "id", network, "private", (int)app->network.is_private));
-    json_object_set_new(o, "home", api_text(app->home.path));
+    if (r->caller->who.privilege == ACCOUNT_OWNER) { /* the others on this computer see how the node is, not whose */
+        json_object_set_new(o, "network",
+                            json_pack("{s:s, s:b}", "id", network, "private", (int)app->network.is_private));
+        json_object_set_new(o, "home", api_text(app->home.path));
+    }
     json_object_set_new(o, "version", json_string(SHOAL_VERSION));
     json_object_set_new(o, "pid", json_integer(getpid()));
     json_object_set_new(o, "uptime_s", number((now - app->started) / 1000000));

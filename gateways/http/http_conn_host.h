@@ -36,7 +36,6 @@ struct conn {
     size_t in_size, in_cap;
     uint8_t *body_bytes;
     size_t body_size, body_cap;
-    uint64_t bytes_in, bytes_out;
     uint64_t moved; /* of a body since its time-out was set [bytes]; lingering: until when [ms of the loop] */
 
     /* The answer. */
@@ -83,5 +82,10 @@ void http_conn_unhold(struct conn *c); /* a handle or request ended */
 void http_conn_timeout(struct conn *c, uint32_t ms);
 /* The answer has gone out: the next request, or the end. */
 void http_conn_next(struct conn *c);
-void http_conn_refuse(struct conn *c, unsigned status, const char *message);
+void http_conn_refuse(struct conn *c, unsigned status, const char *extra, const char *message);
+static inline void http_conn_moved(struct conn *c, uint64_t in, uint64_t out)
+{
+    if (c->server->config.moved && c->accepted && in + out)
+        c->server->config.moved(c->server->config.owner, &c->exchange, in, out);
+}
 #endif

@@ -76,6 +76,7 @@ void http_reply_begin(struct http_exchange *x, unsigned status, const char *type
     core_assert(!c->replying);
     core_assert(c->state == CONN_BUSY || c->state == CONN_BODY || c->state == CONN_REFUSED);
     c->replying = true;
+    x->status = status;
     c->head_sent = c->ended = false;
     if (!head_make(c, status, type, extra, length))
         c->keep_alive = false; /* nothing goes out; http_reply_end closes */
@@ -129,8 +130,10 @@ static void on_written(uv_write_t *write, int status)
 
 static void send_bufs(struct conn *c, uv_buf_t *bufs, unsigned count)
 {
+    uint64_t size = 0;
     for (unsigned i = 0; i < count; i++)
-        c->bytes_out += bufs[i].len;
+        size += bufs[i].len;
+    http_conn_moved(c, 0, size);
     c->writing = true;
     c->handles++;
     http_conn_timeout(c, c->server->config.write_timeout_ms);
@@ -223,7 +226,7 @@ void http_reply(struct http_exchange *x, unsigned status, const char *type, cons
 }
 
 /* What cannot be framed cannot be followed by anything: answer and close. Who took the body in pieces lets go of it. */
-void http_conn_refuse(struct conn *c, unsigned status, const char *message)
+void http_conn_refuse(struct conn *c, unsigned status, const char *extra, const char *message)
 {
     const struct http_server_config *config = &c->server->config;
     if (c->asked && c->exchange.gone)
@@ -234,7 +237,7 @@ void http_conn_refuse(struct conn *c, unsigned status, const char *message)
     c->asked = false;
     c->state = CONN_REFUSED;
     uv_read_stop(&c->h.stream);
-    reply_whole(c, status, config->error_body ? config->error_type : "text/plain; charset=utf-8", NULL, body,
+    reply_whole(c, status, config->error_body ? config->error_type : "text/plain; charset=utf-8", extra, body,
                 body ? strlen(body) : 0);
 }
 
@@ -352,7 +355,7 @@ static bool send_head_raw(struct conn *c, int socket)
         return false;
     }
     c->head_sent = true;
-    c->bytes_out += (uint64_t)n;
+    http_conn_moved(c, 0, (uint64_t)n);
     return true;
 }
 
@@ -394,7 +397,7 @@ static void file_go_on(struct conn *c)
         }
         if (!file_ok(c))
             return;
-        c->bytes_out += (uint64_t)n;
+        http_conn_moved(c, 0, (uint64_t)n);
         c->file.offset += (uint64_t)n;
         c->file.left -= (uint64_t)n;
         c->left -= (uint64_t)n;

@@ -1,5 +1,6 @@
 /* Connections and what comes in on them. */
 #include "gateways/http/http_server_host.h"
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -64,7 +65,7 @@ void http_conn_close(struct conn *c)
     if (asked && c->exchange.gone)
         c->exchange.gone(&c->exchange);
     if (c->accepted && c->server->config.ended)
-        c->server->config.ended(c->server->config.owner, &c->exchange, c->bytes_in, c->bytes_out);
+        c->server->config.ended(c->server->config.owner, &c->exchange);
     uv_close((uv_handle_t *)&c->h.stream, on_conn_closed);
     uv_close((uv_handle_t *)&c->timer, on_conn_closed);
 }
@@ -81,7 +82,7 @@ static void on_timeout(uv_timer_t *timer)
     struct conn *c = timer->data;
     bool begun = (c->state == CONN_BODY || (c->state == CONN_HEAD && c->in_size > 0)) && !c->replying;
     if (begun)
-        http_conn_refuse(c, 408, "the request did not arrive in time");
+        http_conn_refuse(c, 408, NULL, "the request did not arrive in time");
     else
         http_conn_close(c);
 }
@@ -138,7 +139,7 @@ static void step_head(struct conn *c)
 {
     enum http_result r = c->in_size ? http_head_parse(&c->head, c->in, c->in_size) : HTTP_MORE;
     if (r == HTTP_BAD) {
-        http_conn_refuse(c, c->head.error_status, c->head.error);
+        http_conn_refuse(c, c->head.error_status, NULL, c->head.error);
         return;
     }
     if (r != HTTP_DONE)
@@ -175,7 +176,7 @@ static bool body_piece(struct conn *c, struct bytes piece, bool last)
     if (!c->exchange.on_body) {
         if (keep_body(c, piece))
             return true;
-        http_conn_refuse(c, 503, "out of memory");
+        http_conn_refuse(c, 503, NULL, "out of memory");
         return false;
     }
     if (piece.size || last)
@@ -220,7 +221,7 @@ static void step_body(struct conn *c)
         if (c->replying)
             http_conn_close(c);
         else
-            http_conn_refuse(c, c->body.error_status, c->body.error);
+            http_conn_refuse(c, c->body.error_status, NULL, c->body.error);
     } else if (r == HTTP_DONE) {
         body_done(c);
     } else if (c->head.expect_continue) {
@@ -253,7 +254,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     struct conn *c = stream->data;
     (void)buf;
     if (n > 0)
-        c->bytes_in += (uint64_t)n;
+        http_conn_moved(c, (uint64_t)n, 0);
     if (c->state == CONN_LINGER) {
         c->left += n > 0 ? (uint64_t)n : 0;
         if (n < 0 || c->left > LINGER_SIZE || uv_now(c->server->loop) > c->moved)
@@ -347,6 +348,8 @@ static void linger(struct conn *c)
 void http_conn_next(struct conn *c)
 {
     bool whole = c->state == CONN_BUSY;
+    if (c->server->config.answered && c->accepted && c->state != CONN_REFUSED)
+        c->server->config.answered(c->server->config.owner, &c->exchange);
     c->replying = c->ended = c->head_sent = false;
     free(c->body_bytes);
     c->body_bytes = NULL;
@@ -382,8 +385,21 @@ static bool conn_accept(struct http_server *s, struct conn *c)
             !host_from_sockaddr(&c->exchange.peer, (struct sockaddr *)&from))
             return false;
     }
-    c->accepted = true;
-    return !s->config.opened || s->config.opened(s->config.owner, &c->exchange);
+    return true;
+}
+
+/* 0, or the status it was refused with. */
+static unsigned conn_open(struct http_server *s, struct conn *c)
+{
+    uint32_t retry_s = 0;
+    const char *message = "this connection is refused";
+    char extra[64];
+    unsigned status = s->config.opened ? s->config.opened(s->config.owner, &c->exchange, &retry_s, &message) : 0;
+    c->accepted = status == 0;
+    snprintf(extra, sizeof extra, "Retry-After: %u\r\n", retry_s);
+    if (status != 0)
+        http_conn_refuse(c, status, retry_s ? extra : NULL, message);
+    return status;
 }
 
 static void accept_one(struct http_server *s)
@@ -411,10 +427,10 @@ static void accept_one(struct http_server *s)
     s->first = c;
     s->count++;
     http_head_init(&c->head, false);
-    if (conn_accept(s, c))
-        step(c);
-    else
+    if (!conn_accept(s, c))
         http_conn_close(c);
+    else if (conn_open(s, c) == 0)
+        step(c);
 }
 
 static void on_connection(uv_stream_t *listener, int status)
@@ -429,6 +445,16 @@ static void on_listener_closed(uv_handle_t *handle)
     struct http_server *s = handle->data;
     s->listener_closed = true;
     server_maybe_free(s);
+}
+
+bool http_local(struct http_exchange *x, struct net_addr *out)
+{
+    struct conn *c = (struct conn *)x;
+    struct sockaddr_storage at;
+    int size = sizeof at;
+    return c->server->is_tcp && c->state != CONN_CLOSING &&
+           uv_tcp_getsockname(&c->h.tcp, (struct sockaddr *)&at, &size) == 0 &&
+           host_from_sockaddr(out, (struct sockaddr *)&at);
 }
 
 uint32_t http_server_connections(const struct http_server *s)

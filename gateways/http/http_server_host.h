@@ -17,6 +17,7 @@ struct http_exchange { /* one request and its answer; lives until the answer has
     void *owner;                           /* the handler's */
 
     struct net_addr peer; /* port 0: a Unix socket */
+    unsigned status;      /* of the answer, once it has begun */
     void *connection;     /* of `opened` below, for as long as the connection lives */
 
     /* Set in `begin` by a handler that takes the body in pieces: borrowed for the call; `last` comes once, perhaps with no bytes. The head
@@ -35,9 +36,13 @@ struct http_server_config {
     void (*handle)(void *owner, struct http_exchange *x);
     /* The head is there, its body is not (may be NULL). May set on_body, or answer at once: 413, 401, 417. */
     void (*begin)(void *owner, struct http_exchange *x);
-    /* A connection came and went (both may be NULL). False: closed at once. x has peer and connection only. */
-    bool (*opened)(void *owner, struct http_exchange *x);
-    void (*ended)(void *owner, struct http_exchange *x, uint64_t bytes_in, uint64_t bytes_out);
+    /* A connection came and went (all of these may be NULL). x has peer and connection only. opened: 0, or a status to refuse it with, *retry_s
+     * (0 = none) for Retry-After and a static *message; `ended` comes for those that were not refused. moved: bytes went, since the last call.
+     * answered: the answer to a request has gone out whole. */
+    unsigned (*opened)(void *owner, struct http_exchange *x, uint32_t *retry_s, const char **message);
+    void (*ended)(void *owner, struct http_exchange *x);
+    void (*moved)(void *owner, struct http_exchange *x, uint64_t in, uint64_t out);
+    void (*answered)(void *owner, struct http_exchange *x);
     /* The body of an error answer the server itself makes (malformed, too large, too slow). NULL: the reason as text. The caller frees. */
     char *(*error_body)(unsigned status, const char *message);
     const char *error_type;
@@ -76,4 +81,6 @@ void http_body_pause(struct http_exchange *x);
 void http_body_resume(struct http_exchange *x);
 /* Ends a connection by its exchange at whatever moment (`gone` is called when an answer was being made). */
 void http_disconnect(struct http_exchange *x);
+/* The address that the peer reached us at. False: a Unix socket, or gone. */
+bool http_local(struct http_exchange *x, struct net_addr *out);
 #endif

@@ -399,6 +399,8 @@ static void serve_file(struct serving *v)
         v->range_count = 1;
         v->ranges[0] = (struct http_range){0, v->size};
     }
+    if (v->x->head->method == HTTP_GET)
+        web_transfer_begins(v->x, v->path, false);
     begin(v, r == HTTP_RANGES_OK ? 206 : 200);
 }
 

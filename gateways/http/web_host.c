@@ -129,47 +129,27 @@ void web_page(struct gateways *g, struct http_exchange *x, const struct web_page
 
 /* ---- Who, and where to ---- */
 
-static bool token_ok(struct gateways *g, struct http_exchange *x)
-{
-    struct bytes token;
-    return http_field_get(x->head, x->bytes, WEB_TOKEN_FIELD, &token) && token.size == ACCOUNT_TOKEN_SIZE &&
-           sodium_memcmp(token.data, web_of(g)->token, ACCOUNT_TOKEN_SIZE) == 0;
-}
-
 static bool changes(enum http_method m)
 {
     return m != HTTP_GET && m != HTTP_HEAD && m != HTTP_OPTIONS;
 }
 
-/* The API over TCP: 0, or the status to refuse with. */
-static unsigned api_refused(struct gateways *g, struct http_exchange *x, const struct web_origin *o,
-                            const char **why)
+/* What Host and Origin say against a use of the API over TCP: 0, or the status to refuse with. Who it is comes after. */
+static unsigned api_refused(struct http_exchange *x, const struct web_origin *o, const char **why)
 {
     if (o->host != WEB_HOST_CONTROL && o->host != WEB_HOST_LOCAL) {
         *why = "the control of this node is at its numeric address only, like http://127.0.0.1:8733";
         return 403;
     }
-    if (net_addr_scope(&x->peer) != NET_SCOPE_LOOPBACK) {
-        *why = "from another computer the control of this node needs an account";
-        return 401;
-    }
     if (o->cross_site) {
         *why = "another site may not use the control of this node";
         return 403;
     }
-    if (changes(x->head->method) && !web_origin_may_change(o, token_ok(g, x))) {
-        *why = "this changes something: send " WEB_TOKEN_FIELD
-               " (GET /api/session, or the file api.token in the home)";
+    if (changes(x->head->method) && o->host != WEB_HOST_CONTROL) {
+        *why = "use the node's numeric address for this, like http://127.0.0.1:8733";
         return 403;
     }
     return 0;
-}
-
-static void session_get(struct gateways *g, struct http_exchange *x)
-{
-    json_t *o = json_pack("{s:s, s:n, s:s, s:i, s:b}", "token", web_of(g)->token, "user", "privilege", "owner",
-                          "accounts", 0, "local", 1);
-    api_reply(x, 200, o);
 }
 
 static bool is_below(const char *path, const char *folder)
@@ -217,19 +197,42 @@ static void refuse(struct http_exchange *x, unsigned status, const char *why)
     web_error(x, status, status == 401 ? "WWW-Authenticate: Bearer realm=\"shoal\"\r\n" : NULL, why);
 }
 
+/* May this request use /home, or bring an upload? 0, or the status to refuse with. */
+static unsigned home_refused(struct gateways *g, struct http_exchange *x, const struct web_origin *o,
+                             struct web_caller *caller, const char **why)
+{
+    unsigned status = api_refused(x, o, why);
+    web_caller_of(g, x, caller);
+    web_session_who(x, &caller->reader);
+    if (status)
+        return status;
+    *why = caller->tried ? "the token or the sign-in is not good (any more): sign in again"
+                         : "this is for who has signed in, or brings a token";
+    if (!changes(x->head->method))
+        return caller->reader.privilege == ACCOUNT_NOBODY ? 401 : 0;
+    if (caller->who.privilege == ACCOUNT_NOBODY && !caller->local)
+        return 401;
+    if (caller->who.privilege != ACCOUNT_NOBODY && !caller->needs_token)
+        return 0;
+    *why = "this changes something: send " WEB_TOKEN_FIELD " (the file api.token in the home), a token of `shoal account token` as "
+           "Authorization: Bearer, or sign in";
+    return caller->tried ? 401 : 403;
+}
+
 static void to_home(struct gateways *g, struct http_exchange *x, const struct web_origin *o, const char *path)
 {
     enum http_method m = x->head->method;
+    struct web_caller caller;
     const char *why;
-    unsigned status = m == HTTP_OPTIONS ? 0 : api_refused(g, x, o, &why);
+    unsigned status = m == HTTP_OPTIONS ? 0 : home_refused(g, x, o, &caller, &why);
     if (status)
         refuse(x, status, why);
     else if (m == HTTP_OPTIONS)
         http_reply(x, 204, NULL, HOME_METHODS, NULL, 0);
     else if (m == HTTP_DELETE)
-        web_delete(g, x, &ACCOUNT_LOCAL_OWNER, path);
+        web_delete(g, x, &caller.who, path);
     else if (m == HTTP_GET || m == HTTP_HEAD)
-        web_content(g, x, &ACCOUNT_LOCAL_OWNER, path);
+        web_content(g, x, &caller.reader, path);
     else
         web_error(x, 405, HOME_METHODS, "this method is not for files");
 }
@@ -272,6 +275,7 @@ static void handle(void *owner, struct http_exchange *x)
 {
     struct gateways *g = owner;
     struct web_origin o;
+    struct web_caller caller;
     char path[CONTENT_PATH_MAX], whole[CONTENT_PATH_MAX + 80];
     const char *why;
     web_origin_of(&o, x->head, x->bytes, &web_of(g)->address, NULL);
@@ -307,13 +311,13 @@ static void handle(void *owner, struct http_exchange *x)
     if (is_content(path)) {
         to_content(g, x, &o, path);
     } else if (is_below(path, "/api")) {
-        unsigned status = api_refused(g, x, &o, &why);
+        unsigned status = api_refused(x, &o, &why);
+        web_caller_of(g, x, &caller);
+        web_session_who(x, &caller.reader);
         if (status)
             refuse(x, status, why);
-        else if (strcmp(path, "/api/session") == 0 && x->head->method == HTTP_GET)
-            session_get(g, x);
         else
-            api_handle(g, x);
+            api_handle(g, x, &caller);
     } else if (x->head->method == HTTP_OPTIONS) {
         http_reply(x, 204, NULL, "Allow: GET, HEAD, OPTIONS\r\n", NULL, 0);
     } else {
@@ -330,6 +334,8 @@ static void begin(void *owner, struct http_exchange *x)
     const char *why;
     enum http_method m = x->head->method;
     struct bytes raw = http_text(x->bytes, x->head->path);
+    struct web_caller caller;
+    web_request_begins(x);
     if ((m != HTTP_PUT && m != HTTP_POST) || x->head->form == HTTP_ASTERISK ||
         http_decode(path, sizeof path, raw.size ? raw : bytes_of("/", 1), false) < 0)
         return;
@@ -341,11 +347,11 @@ static void begin(void *owner, struct http_exchange *x)
         web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this place is read only: only /home/ is not");
         return;
     }
-    unsigned status = api_refused(g, x, &o, &why);
+    unsigned status = home_refused(g, x, &o, &caller, &why);
     if (status)
         refuse(x, status, why);
     else
-        web_upload(g, x, &ACCOUNT_LOCAL_OWNER, upload ? "" : path);
+        web_upload(g, x, &caller.who, upload ? "" : path);
 }
 
 /* ---- The echo origin for conformance suites ---- */
@@ -452,10 +458,8 @@ static void on_closed(void *context)
 
 void web_stop(struct gateways *g)
 {
-    char path[4200];
     struct web *w = web_of(g);
-    snprintf(path, sizeof path, "%s/api.token", g->app->home.path);
-    (void)unlink(path);
+    web_auth_stop(g);
     if (w->server)
         http_server_close(w->server, on_closed, g);
     if (w->echo)
@@ -488,6 +492,10 @@ static int web_listen(struct gateways *g, char *message)
         .write_timeout_ms = 60000,
         .handle = handle,
         .begin = begin,
+        .opened = web_opened,
+        .ended = web_ended,
+        .moved = web_moved,
+        .answered = web_answered,
         .error_body = plain_error,
         .error_type = "text/plain; charset=utf-8",
         .unix_ms = host_unix_ms,
@@ -552,18 +560,6 @@ static int echo_listen(struct gateways *g, char *message)
     return ERR_BUSY;
 }
 
-static void token_make(struct gateways *g)
-{
-    uint8_t secret[32];
-    char path[4200];
-    host_random(secret, sizeof secret);
-    sodium_bin2base64(web_of(g)->token, sizeof web_of(g)->token, secret, sizeof secret,
-                      sodium_base64_VARIANT_URLSAFE_NO_PADDING);
-    snprintf(path, sizeof path, "%s/api.token", g->app->home.path);
-    if (home_write_file(path, bytes_of(web_of(g)->token, ACCOUNT_TOKEN_SIZE)) != 0)
-        log_warning("http", "cannot write %s: scripts have no token in this run", path);
-}
-
 int web_start(struct gateways *g, char *message)
 {
     struct web *w = calloc(1, sizeof *w);
@@ -571,7 +567,7 @@ int web_start(struct gateways *g, char *message)
     if (!w)
         return ERR_NO_MEMORY;
     g->state[GATEWAY_HTTP] = w;
-    token_make(g);
+    web_auth_start(g);
     mallopt(M_TRIM_THRESHOLD, TRIM_THRESHOLD);
     if (strcmp(g->app->config.http, "off") != 0)
         r = web_listen(g, message);

@@ -15,8 +15,7 @@
 #include "gateways/http/web_pages.h"
 #include "gateways/sessions_host.h"
 
-#define WEB_PORT        8733 /* unless the user names another; taken: a free one */
-#define WEB_TOKEN_FIELD "X-Shoal-Token"
+#define WEB_PORT 8733 /* unless the user names another; taken: a free one */
 
 /* GATEWAY_HTTP (gateways_host.h). */
 int web_start(struct gateways *g, char *message);

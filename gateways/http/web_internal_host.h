@@ -4,16 +4,34 @@
 #include "gateways/http/http_write.h"
 #include "gateways/http/web_host.h"
 
+#define WEB_PAGE_KEY_SIZE 32
+#define WEB_ENTER_SIZE    22 /* base64url of 16 bytes */
+#define WEB_ENTER_MAX     8u
+
 struct web {
     struct http_server *server, *echo;
     struct net_addr address;
     char text[NET_ADDR_TEXT_MAX];
     char token[ACCOUNT_TOKEN_SIZE + 1]; /* of this run; in home/api.token */
+    uint8_t page_key[WEB_PAGE_KEY_SIZE];
+    char enter[WEB_ENTER_MAX][WEB_ENTER_SIZE + 1]; /* secrets of links, "" = none or used */
+    unsigned enter_next;
 };
 static inline struct web *web_of(const struct gateways *g)
 {
     return g->state[GATEWAY_HTTP];
 }
+/* web_session_host.c: of the server's configuration, and for those who answer requests. */
+unsigned web_opened(void *owner, struct http_exchange *x, uint32_t *retry_s, const char **message);
+void web_ended(void *owner, struct http_exchange *x);
+void web_moved(void *owner, struct http_exchange *x, uint64_t in, uint64_t out);
+void web_answered(void *owner, struct http_exchange *x);
+void web_request_begins(struct http_exchange *x);
+/* The body of a file begins: a line in the session's log when the answer is through. */
+void web_transfer_begins(struct http_exchange *x, const char *path, bool up);
+void web_session_who(struct http_exchange *x, const struct account_who *who);
+bool web_same_user(struct http_exchange *x); /* its program runs as this node's user */
+
 /* As web_content, on the content's own origin: no sandbox. */
 void web_content_own(struct gateways *g, struct http_exchange *x, const char *path);
 #endif

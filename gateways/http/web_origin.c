@@ -74,8 +74,3 @@ void web_origin_of(struct web_origin *out, const struct http_head *h, const uint
         out->cross_site = out->cross_site || !out->same_origin;
     }
 }
-
-bool web_origin_may_change(const struct web_origin *o, bool token_ok)
-{
-    return token_ok && o->host == WEB_HOST_CONTROL && !o->cross_site;
-}

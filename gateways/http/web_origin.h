@@ -23,7 +23,4 @@ struct web_origin {
  * the peer reached us at (port 0: not known). */
 void web_origin_of(struct web_origin *out, const struct http_head *h, const uint8_t *bytes, const struct net_addr *listen,
                    const struct net_addr *local);
-/* May a request that changes state go on? token_ok: its token was right. Browsers: Origin equal to ours and the token. Scripts (no Origin, no
- * Sec-Fetch-*): the token. */
-bool web_origin_may_change(const struct web_origin *o, bool token_ok);
 #endif

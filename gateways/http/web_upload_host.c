@@ -554,6 +554,8 @@ static void form_start(struct taking *t)
 void web_upload(struct gateways *g, struct http_exchange *x, const struct account_who *who, const char *path)
 {
     struct taking *t = taking_new(g, x, who, path);
+    if (t)
+        web_transfer_begins(x, path[0] ? path : "a form of files", true);
     if (t && x->head->method == HTTP_PUT)
         put_start(t);
     else if (t)

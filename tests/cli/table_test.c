@@ -43,8 +43,10 @@ static void the_completion_knows_every_option(void **state)
         completion_line(line, sizeof line, &cli_commands[i]);
         if (!strstr(text, line))
             fail_msg("missing in completion/bash/shoal: %s", line);
-        n += (size_t)snprintf(words + n, sizeof words - n, "%s%.*s", n ? " " : "",
-                              (int)strcspn(cli_commands[i].name, " "), cli_commands[i].name);
+        size_t first = strcspn(cli_commands[i].name, " ");
+        if (i == 0 || strncmp(cli_commands[i - 1].name, cli_commands[i].name, first + 1) != 0)
+            n += (size_t)snprintf(words + n, sizeof words - n, "%s%.*s", n ? " " : "", (int)first,
+                                  cli_commands[i].name);
     }
     for (const char *p = text; (p = strstr(p, ") echo \"")); p++)
         echoes++;

@@ -7,12 +7,14 @@ export class ApiError extends Error {
   }
 }
 
-let token = null; // asked for once: what changes something needs it in a header of its own
+// What changes something needs a token in a header of its own, which no other site can send. A browser that signed in keeps it; the owner's own
+// programs are told it by /api/session.
+let token = localStorage.getItem('shoal.token');
 
 async function raw(method, path, body, signal) {
   const headers = {Accept: 'application/json'};
   if (body !== undefined) headers['Content-Type'] = 'application/json';
-  if (method !== 'GET' && token) headers['X-Shoal-Token'] = token;
+  if (token) headers['X-Shoal-Token'] = token;
   let response;
   try {
     response = await fetch(path, {method, headers, signal, cache: 'no-store', credentials: 'same-origin',
@@ -27,15 +29,55 @@ async function raw(method, path, body, signal) {
   throw new ApiError(response.status, told ? told.code : 'ERR_IO', told ? told.message : `The node answered ${response.status}.`);
 }
 
+/** Who we are: {user, privilege, local, accounts}. A token that is not good any more (the node started anew, the sign-in ended) is dropped. */
+export async function session() {
+  let now = await raw('GET', '/api/session');
+  if (now.privilege === 'nobody' && token) {
+    token = null;
+    localStorage.removeItem('shoal.token');
+    now = await raw('GET', '/api/session');
+  }
+  if (now.token) token = now.token;
+  return now;
+}
+
+/** {name, password} or {secret}. */
+export async function signIn(how) {
+  const now = await raw('POST', '/api/signin', how);
+  token = now.token;
+  localStorage.setItem('shoal.token', token);
+  return now;
+}
+
+export async function signOut() {
+  await change('POST', '/api/signout', {});
+  token = null;
+  localStorage.removeItem('shoal.token');
+}
+
+/** The bytes of an answer that is not JSON, as an address for img: a picture cannot send the token. */
+export async function picture(path) {
+  const response = await fetch(path, {headers: token ? {'X-Shoal-Token': token} : {}, cache: 'no-store'});
+  if (!response.ok) throw new ApiError(response.status, 'ERR_IO', 'The picture cannot be shown.');
+  return new Promise((resolve, reject) => {
+    const reader = new FileReader();
+    reader.onload = () => resolve(reader.result);
+    reader.onerror = () => reject(new Error('The picture cannot be shown.'));
+    response.blob().then(blob => reader.readAsDataURL(blob), reject);
+  });
+}
+
 export const get = (path, signal) => raw('GET', path, undefined, signal);
 
 async function change(method, path, body) {
-  if (token === null) token = (await get('/api/session')).token;
+  if (!token) await session();
   try {
     return await raw(method, path, body);
   } catch (error) {
-    if (error.status !== 403) throw error;
-    token = (await get('/api/session')).token; // the node was started anew
+    if (error.status !== 403 && error.status !== 401) throw error;
+    const before = token;
+    await session(); // the node was started anew
+    if (token === before) throw error;
     return raw(method, path, body);
   }
 }

@@ -4,15 +4,17 @@ import {attribute, contentPage, count, h, linkOf, notice, rate, text} from './do
 import content from './content.js';
 import home from './home.js';
 import invite from './invite.js';
+import mine from './mine.js';
 import peers from './peers.js';
 import search from './search.js';
 import sessions from './sessions.js';
 import settings from './settings.js';
-import signin from './signin.js';
+import signin, {enter} from './signin.js';
 import welcome from './welcome.js';
 
 // Each page: show(parts, context) builds its element and begins its watches with context.watch(topic, pace, work); they end with it.
 const PAGES = {'': home, content, invite, peers, search, sessions, settings, signin, welcome};
+const FOR_OWNER = ['peers', 'sessions', 'invite', 'settings'];
 const main = document.getElementById('main');
 const words = document.getElementById('find-words');
 let current = null;
@@ -57,15 +59,19 @@ function decoded(part) {
   }
 }
 
-/** From another computer everything needs an account. Signing in starts the page anew, so once is enough. */
-let allowed = null;
+/** Who looks. Signing in starts the page anew, so asking once is enough. */
+let session = null;
 async function mayLook() {
-  if (allowed === null) {
-    const session = await api.get('/api/session');
-    allowed = session.privilege !== 'nobody' || session.local;
-    if (allowed) api.events();
+  if (session === null) {
+    session = await api.session();
+    for (const link of document.querySelectorAll('#tabs a')) {
+      const page = link.hash.replace(/^#\/?/, '');
+      link.hidden = session.privilege === 'nobody' || (session.privilege !== 'owner' && FOR_OWNER.includes(page));
+    }
+    document.getElementById('find').hidden = session.privilege === 'nobody';
+    if (session.privilege !== 'nobody') begins();
   }
-  return allowed;
+  return session.privilege !== 'nobody';
 }
 
 async function route(focus) {
@@ -75,8 +81,10 @@ async function route(focus) {
   const context = (current = new Context());
   let element;
   try {
-    if (!(await mayLook())) page = signin;
-    element = page ? await page.show(parts.slice(1), context) : missing(parts[0]);
+    if (parts[0] === 'enter') page = enter;
+    else if (!(await mayLook())) page = signin;
+    else if (session.privilege !== 'owner' && (parts[0] === '' || FOR_OWNER.includes(parts[0]))) page = mine;
+    element = page ? await page.show(parts.slice(1), context, session) : missing(parts[0]);
   } catch (error) {
     element = h('section', {}, h('h1', {}, 'That did not work'), h('p', {}, error.message));
   }
@@ -137,15 +145,18 @@ function beat(status) {
   text(line, `${REACH[state] || state} · ${count(status.peers, 'peer')}${moving}`);
 }
 
-api.on('status', beat);
-new api.Watch('', 3000, async signal => beat(await api.get('/api/status', signal)), error => {
-  attribute(dot, 'class', 'dot no');
-  attribute(pulse, 'title', error.message);
-  text(line, 'the node does not answer');
-});
+function begins() {
+  api.events();
+  api.on('status', beat);
+  new api.Watch('', 3000, async signal => beat(await api.get('/api/status', signal)), error => {
+    attribute(dot, 'class', 'dot no');
+    attribute(pulse, 'title', error.message);
+    text(line, 'the node does not answer');
+  });
+}
 
 async function begin() {
-  if (!location.hash && !localStorage.getItem('shoal.welcomed')) {
+  if (!location.hash && !localStorage.getItem('shoal.welcomed') && (await mayLook().catch(() => false)) && session.privilege === 'owner') {
     const status = await api.get('/api/status').catch(() => null);
     if (status && status.shares === 0) location.replace('#/welcome');
     localStorage.setItem('shoal.welcomed', '1');

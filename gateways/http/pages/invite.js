@@ -32,7 +32,8 @@ function rotateCard() {
 
 export default {title: 'Invite', async show() {
   const invite = await api.get('/api/invite');
-  const picture = h('img', {class: 'qr', src: `/api/invite.svg?${Date.now()}`, alt: 'The invite as a QR code', width: 300, height: 300});
+  const picture = h('img', {class: 'qr', alt: 'The invite as a QR code', width: 300, height: 300});
+  api.picture('/api/invite.svg').then(data => { picture.src = data; }, () => picture.dispatchEvent(new Event('error')));
   picture.addEventListener('error', () => picture.replaceWith(h('p', {class: 'dim'}, 'The QR code could not be drawn; `shoal invite` shows it in a terminal.')));
   return h('div', {}, h('h1', {}, 'Invite'), h('div', {class: 'two'}, h('div', {class: 'card'},
     h('p', {}, invite.private ? 'Whoever has this line is in your private network. Send it only to people you want there.'

@@ -56,8 +56,12 @@ function signins(context) {
   const rows = new Rows(list, s => s.id, first => {
     const label = h('span', {});
     return {element: h('li', {}, h('div', {class: 'what'}, label), button(first.current ? 'Sign out' : 'End it', async () => {
-      await api.remove('/api/signins', {id: first.id});
-      if (first.current) location.reload();
+      if (first.current) {
+        await api.signOut();
+        location.reload();
+      } else {
+        await api.remove('/api/signins', {id: first.id});
+      }
     }, {class: 'plain'})), update: s => text(label, `${s.user || 'owner'}: ${s.token ? 'token ' : ''}${s.label || '–'}, from ${s.from || '–'}`)};
   });
   context.watch('', 15000, async signal => {
