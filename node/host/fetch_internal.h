@@ -1,7 +1,7 @@
 /* Inside the fetch module: what fetch*.c share. Loop thread only, but for `run` of a task.
  *
  *     fetch        one job: a file, a tree, or the listing of a tree          fetch.c
- *     fetch_tree   the walk of a tree job                                     fetch_tree.c; in the pool: fetch_plan.c, fetch_final.c
+ *     fetch_tree   the walk of a tree job                                     fetch_tree.c, fetch_tree_dirs.c; in the pool: fetch_plan.c, fetch_final.c
  *     fetch_unit   one content to one place: a file, a manifest or a pack     fetch_file.c
  *     fetch_task   work in the thread pool that may outlive who asked for it  fetch_task.c
  */
