@@ -216,6 +216,13 @@ static void put_fields(const struct serving *v, char *out, size_t cap, bool whol
         http_write_field(&w, "Content-Security-Policy", "sandbox");
     if (v->name[0])
         put_disposition(v, &w);
+    if (v->has_id && whole) {
+        char links[WEB_DIGEST_FIELDS_MAX];
+        size_t n = web_digest_fields(v->g, &v->id, links, sizeof links);
+        core_assert(w.size + n <= w.cap);
+        memcpy(w.data + w.size, links, n);
+        w.size += n;
+    }
     if (v->range_count == 1 && !v->multipart && !whole) {
         const struct http_range *r = &v->ranges[0];
         snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)r->first,
@@ -575,6 +582,26 @@ static void on_open(void *context, int status, struct content_file *file, const 
     serve_file(v);
 }
 
+static void on_export(void *context, int status, const struct content_info *info)
+{
+    struct serving *v = context;
+    v->call = NULL;
+    if (status == 0 && !info->has_id)
+        answer(v, 409, NULL, "This has no content id (yet): take the torrent of what is in it.");
+    else if (status != 0)
+        fail(v, status);
+    if (status != 0 || !info->has_id)
+        return;
+    struct http_exchange *x = v->x;
+    struct gateways *g = v->g;
+    struct content_id id = info->id;
+    char name[CONTENT_NAME_MAX + 1];
+    snprintf(name, sizeof name, "%s", info->name);
+    x->gone = NULL;
+    serving_free(v);
+    (void)web_export(g, x, &id, name);
+}
+
 /* Sources in the query, as a link has them; a name too. False: answered. */
 static bool take_hints(struct serving *v)
 {
@@ -620,6 +647,13 @@ static void serve(struct gateways *g, struct http_exchange *x, const struct acco
         return;
     }
     take_hints(v);
+    char as[16];
+    if (http_query_get(http_text(x->bytes, x->head->query), "as", as, sizeof as) != 0) {
+        v->call = content_resolve(g->content, &v->who, v->path, v->has_hints ? &v->hints : NULL, deadline(v), on_export, v);
+        if (!v->call)
+            fail(v, ERR_NO_MEMORY);
+        return;
+    }
     open_start(v, v->path);
 }
 

@@ -308,7 +308,9 @@ static void handle(void *owner, struct http_exchange *x)
             web_error(x, 405, "Allow: GET, HEAD\r\n", "this place is read only");
         return;
     }
-    if (is_content(path)) {
+    if (web_seed_pad(x, path))
+        return;
+    if (is_content(path) || web_seed_path(path, sizeof path)) {
         to_content(g, x, &o, path);
     } else if (is_below(path, "/api")) {
         unsigned status = api_refused(x, &o, &why);

@@ -7,11 +7,18 @@
 #define WEB_PAGE_KEY_SIZE 32
 #define WEB_ENTER_SIZE    22 /* base64url of 16 bytes */
 #define WEB_ENTER_MAX     8u
+#define WEB_DIGESTS 64u
+struct web_digest { /* of a whole file, known since it was given as a torrent or Metalink */
+    struct content_id id;
+    uint8_t sha256[32];
+    bool known;
+};
 
 struct web {
     struct http_server *server, *echo;
     struct net_addr address;
     char text[NET_ADDR_TEXT_MAX];
+    struct web_digest digests[WEB_DIGESTS];
     char token[ACCOUNT_TOKEN_SIZE + 1]; /* of this run; in home/api.token */
     uint8_t page_key[WEB_PAGE_KEY_SIZE];
     char enter[WEB_ENTER_MAX][WEB_ENTER_SIZE + 1]; /* secrets of links, "" = none or used */
@@ -34,4 +41,13 @@ bool web_same_user(struct http_exchange *x); /* its program runs as this node's 
 
 /* As web_content, on the content's own origin: no sandbox. */
 void web_content_own(struct gateways *g, struct http_exchange *x, const char *path);
+/* web_torrent_host.c: "?as=torrent", "?as=magnet", "?as=meta4" of a content; with "&v=2" without the pieces of version 1. False: the query has no
+ * "as". */
+bool web_export(struct gateways *g, struct http_exchange *x, const struct content_id *id, const char *name);
+/* "/seed/<id>/<name>[/path]", as clients of such a torrent ask, becomes "/content/<id>[/path]". False: it is none. */
+bool web_seed_path(char *path, size_t cap);
+bool web_seed_pad(struct http_exchange *x, const char *path); /* true: answered */
+/* RFC 6249: Link fields to these and the digest, once it is known (without one clients must ignore the links). Returns the size. */
+#define WEB_DIGEST_FIELDS_MAX 512
+size_t web_digest_fields(struct gateways *g, const struct content_id *id, char *out, size_t cap);
 #endif
