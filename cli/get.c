@@ -1,6 +1,8 @@
 /* `shoal get`: fetch a file or a tree by its link. */
 #include <errno.h>
+#include <sodium.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -10,8 +12,9 @@
 #include "cli/links.h"
 #include "gateways/http/api_host.h"
 
-#define TIMEOUT_S 600u /* --timeout's default: a command in a script must end by itself */
-#define TRIES     3    /* the node that worked for us may be one of another command and end with it */
+#define TIMEOUT_S   600u /* --timeout's default: a command in a script must end by itself */
+#define TORRENT_MAX (3 << 20)
+#define TRIES       3 /* the node that worked for us may be one of another command and end with it */
 
 /* A link on the command line, checked here so that the user hears at once where it is wrong. 0 or an exit
  * code. */
@@ -112,8 +115,73 @@ static int fetch_once(struct cli *cli, const struct link *link, const char *outp
     return *code == 0 ? exit : cli_exit_of(*code);
 }
 
+/* ---- Torrents and magnets: the node knows which content they mean ---- */
+
+static bool is_torrent(const char *text)
+{
+    size_t n = strlen(text);
+    return strncmp(text, "magnet:?", 8) == 0 || (n > 8 && strcmp(text + n - 8, ".torrent") == 0);
+}
+
+static char *file_base64(const char *path)
+{
+    struct stat st;
+    FILE *f = fopen(path, "rbe");
+    uint8_t *bytes = NULL;
+    char *text = NULL;
+    if (f && fstat(fileno(f), &st) == 0 && S_ISREG(st.st_mode) && st.st_size > 0 && st.st_size <= TORRENT_MAX)
+        bytes = malloc((size_t)st.st_size);
+    if (bytes && fread(bytes, 1, (size_t)st.st_size, f) == (size_t)st.st_size) {
+        size_t cap = sodium_base64_encoded_len((size_t)st.st_size, sodium_base64_VARIANT_ORIGINAL);
+        text = malloc(cap);
+        if (text)
+            sodium_bin2base64(text, cap, bytes, (size_t)st.st_size, sodium_base64_VARIANT_ORIGINAL);
+    }
+    if (!text)
+        cli_error("cannot read the torrent %s: %s", path,
+                  !f                         ? strerror(errno)
+                  : st.st_size > TORRENT_MAX ? "it has more than 3 MiB"
+                                             : "it is no file with something in it");
+    if (f)
+        fclose(f);
+    free(bytes);
+    return text;
+}
+
+/* The argument becomes the link that it means. 0 or an exit code. */
+static int torrent_link(struct cli *cli, char link[LINK_TEXT_MAX])
+{
+    const char *given = cli->arguments[0];
+    bool magnet = strncmp(given, "magnet:?", 8) == 0;
+    char *base64 = magnet ? NULL : file_base64(given);
+    json_t *answer = NULL;
+    struct client c;
+    if (!magnet && !base64)
+        return EXIT_FAILED;
+    json_t *body = magnet ? json_pack("{s:s}", "magnet", given) : json_pack("{s:s}", "torrent", base64);
+    free(base64);
+    if (!body) {
+        cli_error("the magnet link is not UTF-8");
+        return EXIT_BAD_TEXT;
+    }
+    int code = client_open_or_start(&c, cli->home, false);
+    if (code == 0)
+        code = client_call(&c, "POST", "/api/torrent", body, &answer);
+    else
+        json_decref(body);
+    if (code == 0)
+        snprintf(link, LINK_TEXT_MAX, "%s", json_text(answer, "link"));
+    else
+        cli_error("%s: %s", given, c.message);
+    client_close(&c);
+    json_decref(answer);
+    cli->arguments[0] = link;
+    return code == 0 ? 0 : cli_exit_of(code);
+}
+
 int cmd_get(struct cli *cli)
 {
+    static char resolved[LINK_TEXT_MAX];
     struct link link;
     char output[4096];
     uint32_t timeout_s = TIMEOUT_S;
@@ -122,7 +190,9 @@ int cmd_get(struct cli *cli)
         cli_error("--timeout %s is not a time: write 30s, 10m, 2h or 1d; 0 waits for ever", timeout);
         return EXIT_USAGE;
     }
-    int exit = cli_link(cli->arguments[0], &link), code = ERR_CLOSED;
+    int exit = is_torrent(cli->arguments[0]) ? torrent_link(cli, resolved) : 0, code = ERR_CLOSED;
+    if (exit == 0)
+        exit = cli_link(cli->arguments[0], &link);
     if (exit == 0)
         exit = output_path(cli_option(cli, "output"), output);
     if (exit != 0)

@@ -134,7 +134,9 @@ const struct command cli_commands[] = {
             "current folder under the name in the link. Until it is complete it grows beside its name with\n"
             ".part at the end; after Ctrl-C or a crash the same command goes on from there. The path goes "
             "to\n"
-            "standard output. Works without a running node, too.",
+            "standard output. Works without a running node, too. Instead of a link: a .torrent file of version "
+            "2\n"
+            "(or hybrid), or a magnet link of one that was made by Shoal.",
         .examples = "shoal get 'shoal:...' -o ~/videos/\nshoal get 'shoal:...' --select chapter1 --select "
                     "notes/a.txt",
         .json = true,

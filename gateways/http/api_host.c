@@ -276,6 +276,7 @@ static const struct endpoint {
     {"get", HTTP_POST, FOR_OWNER, api_get_post},
     {"ls", HTTP_POST, FOR_OWNER, api_ls_post},
     {"find", HTTP_POST, FOR_OWNER, api_find_post},
+    {"torrent", HTTP_POST, FOR_OWNER, api_torrent_post},
     {"pins", HTTP_GET, FOR_OWNER, api_pins_get},
     {"pins", HTTP_POST, FOR_OWNER, api_pins_post},
     {"pins", HTTP_DELETE, FOR_OWNER, api_pins_delete},

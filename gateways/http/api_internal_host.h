@@ -97,6 +97,7 @@ void api_pins_get(struct api_request *r);
 void api_pins_post(struct api_request *r);
 void api_pins_delete(struct api_request *r);
 void api_gc_post(struct api_request *r);
+void api_torrent_post(struct api_request *r); /* api_torrent_host.c */
 void api_join_post(struct api_request *r);
 void api_rotate_post(struct api_request *r);
 void api_down_post(struct api_request *r);

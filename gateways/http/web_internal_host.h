@@ -41,7 +41,8 @@ bool web_same_user(struct http_exchange *x); /* its program runs as this node's 
 
 /* As web_content, on the content's own origin: no sandbox. */
 void web_content_own(struct gateways *g, struct http_exchange *x, const char *path);
-/* web_torrent_host.c: "?as=torrent", "?as=magnet", "?as=meta4" of a content; with "&v=2" without the pieces of version 1. False: the query has no
+/* web_torrent_host.c: "?as=torrent", "?as=magnet", "?as=meta4" of a content; with "&v=2" without the pieces of version 1, with "&v=1" with these alone (transmission 3.00 reads
+ * no hybrid). False: the query has no
  * "as". */
 bool web_export(struct gateways *g, struct http_exchange *x, const struct content_id *id, const char *name);
 /* "/seed/<id>/<name>[/path]", as clients of such a torrent ask, becomes "/content/<id>[/path]". False: it is none. */

@@ -55,7 +55,7 @@ struct export
     struct gateways *g;
     struct http_exchange *x; /* NULL: the asker left */
     enum as as;
-    bool v2_only;
+    bool v1, v2; /* wanted; version 1 takes reading */
     atomic_bool stop;
     struct content_id id;
     char name[CONTENT_NAME_MAX + 1], base[300], home[4096]; /* "http://127.0.0.1:8733" */
@@ -360,14 +360,19 @@ static int put_layers(struct export *e)
 
 static void put_info(struct export *e)
 {
-    bool single = e->id.kind == CONTENT_FILE, v1 = e->hashed && !e->v2_only;
-    put(&e->out, "d9:file tree", 12);
-    put(&e->out, e->tree.data, e->tree.size);
+    bool single = e->id.kind == CONTENT_FILE, v1 = e->hashed && e->v1;
+    put(&e->out, "d", 1);
+    if (e->v2) {
+        put(&e->out, "9:file tree", 11);
+        put(&e->out, e->tree.data, e->tree.size);
+    }
     if (v1 && !single)
         put_v1_files(e);
     if (v1 && single)
         putf(&e->out, "6:lengthi%llue", (unsigned long long)e->id.size);
-    put(&e->out, "12:meta versioni2e4:name", 24);
+    if (e->v2)
+        put(&e->out, "12:meta versioni2e", 18);
+    put(&e->out, "4:name", 6);
     put_string(&e->out, e->name, strlen(e->name));
     putf(&e->out, "12:piece lengthi%llue", (unsigned long long)e->piece_length);
     if (v1) {
@@ -414,14 +419,14 @@ static int torrent_make(struct export *e)
     size_t info = e->out.size;
     put_info(e);
     tree_sha256(e->info_hash, (const uint8_t *)e->out.data + info, e->out.failed ? 0 : e->out.size - info);
-    int rc = put_layers(e);
+    int rc = !e->v2 ? e->hashed ? 0 : ERR_NO_SOURCES : put_layers(e);
     put_string(&e->out, "url-list", 8);
     put_seed(e, &seed);
     put_string(&e->out, seed.data, seed.size);
     put(&e->out, "e", 1);
     e->out.failed = e->out.failed || seed.failed;
     free(seed.data);
-    if (rc == 0 && !e->out.failed)
+    if (rc == 0 && !e->out.failed && e->v2)
         remember(e);
     return rc;
 }
@@ -501,7 +506,7 @@ static void on_export(uv_work_t *work)
         largest = e->files[i].id.size > largest ? e->files[i].id.size : largest;
     for (e->piece_length = SPAN; largest / e->piece_length >= PIECES_MAX && e->piece_length < PIECE_MAX;)
         e->piece_length *= 2;
-    if (e->status == 0 && !(e->v2_only && e->as != AS_METALINK))
+    if (e->status == 0 && (e->v1 || e->as == AS_METALINK))
         hash_all(e);
     if (e->status == 0 && e->as == AS_METALINK)
         metalink_make(e);
@@ -609,7 +614,9 @@ bool web_export(struct gateways *g, struct http_exchange *x, const struct conten
     e->x = x;
     e->as = (enum as)which;
     e->id = *id;
-    e->v2_only = http_query_get(query, "v", only, sizeof only) == 1 && strcmp(only, "2") == 0;
+    bool one = http_query_get(query, "v", only, sizeof only) == 1;
+    e->v1 = !one || strcmp(only, "1") == 0;
+    e->v2 = !one || strcmp(only, "1") != 0 || e->as == AS_MAGNET;
     content_id_format(e->name, id);
     if (name[0] && manifest_name_ok(bytes_of(name, strlen(name))))
         snprintf(e->name, sizeof e->name, "%s", name);

@@ -10,11 +10,32 @@ function fetchForm() {
   const input = h('input', {id: 'link', type: 'text', required: true, placeholder: 'shoal:…', autocomplete: 'off', spellcheck: 'false',
     autocapitalize: 'off'});
   const hint = h('p', {class: 'dim', id: 'link-hint'}, 'You see what it is before anything is fetched.');
-  const form = h('form', {class: 'card'}, h('h2', {}, 'Fetch'), h('label', {for: 'link'}, 'Paste a link'),
-    h('div', {class: 'row'}, input, h('button', {class: 'primary'}, 'Look')), hint);
+  const torrent = h('input', {id: 'torrent', type: 'file', accept: '.torrent,application/x-bittorrent'});
+  const form = h('form', {class: 'card'}, h('h2', {}, 'Fetch'), h('label', {for: 'link'}, 'Paste a link, or a magnet link'),
+    h('div', {class: 'row'}, input, h('button', {class: 'primary'}, 'Look')), hint,
+    h('details', {}, h('summary', {}, 'Or take a torrent file'), h('label', {for: 'torrent'}, 'A .torrent of version 2, or hybrid'), torrent));
+  const resolve = async body => {
+    try {
+      location.hash = contentPage((await api.post('/api/torrent', body)).link);
+    } catch (error) {
+      notice(error.message, true);
+    }
+  };
+  torrent.addEventListener('change', async () => {
+    const [file] = torrent.files;
+    torrent.value = '';
+    if (!file) return;
+    const whole = new Uint8Array(await file.arrayBuffer()), parts = [];
+    for (let at = 0; at < whole.length; at += 32768) parts.push(String.fromCharCode(...whole.subarray(at, at + 32768)));
+    resolve({torrent: btoa(parts.join(''))});
+  });
   form.addEventListener('submit', event => {
     event.preventDefault();
     const link = linkOf(input.value);
+    if (input.value.trim().startsWith('magnet:?')) {
+      resolve({magnet: input.value.trim()});
+      return;
+    }
     if (link) location.hash = contentPage(link.link);
     else text(hint, 'That is not a link: one begins with “shoal:” and 63 letters and digits. A character may be missing at its end.');
     attribute(hint, 'class', link ? 'dim' : 'wrong');
