@@ -52,6 +52,9 @@ static void print_addresses(const json_t *s)
     const char *http = json_string_value(json_object_get(s, "http"));
     if (http)
         row("browser", "http://%s/", http);
+    const char *ftp = json_string_value(json_object_get(s, "ftp"));
+    if (ftp)
+        row("ftp", "ftp://%s/", ftp);
     const char *dns = json_string_value(json_object_get(s, "dns"));
     if (dns)
         row("names", "DNS at %s", dns);

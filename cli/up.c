@@ -49,9 +49,6 @@ static int apply_flags(const struct cli *cli, struct config *config, char *messa
         const char *value = cli_option(cli, addresses[i][0]);
         if (value && config_set(config, addresses[i][1], "listen", value, message) != 0)
             return bad_setting(message);
-        if (value && strcmp(addresses[i][0], "ftp") == 0 && strcmp(value, "off") != 0)
-            cli_note("the %s gateway is not part of this version; --%s is ignored", addresses[i][0],
-                     addresses[i][0]);
     }
     if (cli_flag(cli, "private") && config_set(config, "network", "private", "on", message) != 0)
         return bad_setting(message);
@@ -89,6 +86,8 @@ static void greet(struct app *app, bool again)
     const char *http = gateways_address(app->gateways, GATEWAY_HTTP);
     if (http)
         printf("browser    http://%s/\n", http);
+    if (gateways_address(app->gateways, GATEWAY_FTP))
+        printf("ftp        ftp://%s/\n", gateways_address(app->gateways, GATEWAY_FTP));
     if (gateways_address(app->gateways, GATEWAY_DNS))
         printf("names      DNS at %s\n", gateways_address(app->gateways, GATEWAY_DNS));
     printf("home       %s\n", app->home.path);

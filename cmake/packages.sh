@@ -43,6 +43,9 @@ bench unbound             forwards shoal.alt to us in ./check, when it is there 
 bench bind9               the same
 bench dnsperf             asks in the DNS bench
 bench knot                the peer beside us there
+test  curl                fetches and resumes by FTP
+test  lftp                mirrors by FTP, both ways
+bench vsftpd              the peer beside us in the FTP bench
 bench rsync               the peer beside us in the tree bench
 bench openssl             the yardstick of the share bench
 TABLE

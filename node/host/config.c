@@ -58,6 +58,7 @@ void config_default(struct config *c)
     memset(c, 0, sizeof *c);
     c->neighbours = true;
     c->budget = 24u << 20;
+    c->ftp_idle_s = 600;
     c->dns_rate = 200;
     c->log_level = LOG_INFO;
 }

@@ -24,7 +24,7 @@ struct config {
     char http_echo[64];         /* [http] echo = A:P: a test origin for conformance suites; empty = none */
     uint16_t ftp_port_first, ftp_port_last; /* [ftp] ports = 50000-50099: of passive data connections; 0 = any */
     struct net_addr ftp_external;           /* [ftp] external = 203.0.113.7: told to peers from the internet by PASV; port 0 = none */
-    uint32_t ftp_idle_s;                    /* [ftp] idle = 10min; 0 = default */
+    uint32_t ftp_idle_s;                    /* [ftp] idle = 10min; 0 = the gateway's default */
     int ftp_anonymous;                      /* [ftp] anonymous = on | off; enum config_anonymous */
     char bootstrap[CONFIG_BOOTSTRAP_MAX][160]; /* [network] bootstrap = <node id>@<address:port>, space separated */
     uint32_t bootstrap_count;
