@@ -223,8 +223,9 @@ static void contact_failed(struct dht_node *n, const struct dht_pending *p)
     bool again = dht_table_failed(t, p->key, p->position, &p->addr, link_alive);
     struct dht_contact *c = dht_table_find(t, p->key, p->position);
     /* One that stays because nobody else answers either is asked by no look-up: the hourly refresh would be the first to find it again
-     * (simnet's fuzz, seed 865). */
-    if (known && (!c || (!again && dht_contact_fails(c) >= DHT_FAILS_FLAKY)))
+     * (simnet's fuzz, seed 865). A hint that is silent, too: a node that starts while its network is cut in two would keep nobody of the
+     * other half (seed 3081). */
+    if (known ? !c || (!again && dht_contact_fails(c) >= DHT_FAILS_FLAKY) : p->purpose == DHT_ASK_HINT)
         lost_add(n, p);
     c = again && n->room > 8 ? c : NULL;
     if (c && !dht_pending_has(&n->pending, p->key) && dht_ask_ping(n, c->key, p->position, &c->addr))
