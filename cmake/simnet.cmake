@@ -5,7 +5,7 @@ include(cmake/scenarios.cmake)
 target_sources(simnet_scenario PRIVATE ${scenarios_source})
 room(simnet_report   simnet/report   simnet_scenario PkgConfig::JANSSON)
 room(simnet_world    simnet/world    simnet_report shoal_node)
-room(simnet_flow     simnet/flow     simnet_world)
+room(simnet_flow     simnet/flow     simnet_world shoal_http)
 room(simnet_cli      simnet/cli      simnet_flow Threads::Threads)
 foreach(library simnet_engine simnet_scenario simnet_report simnet_world simnet_flow simnet_cli)
   # A fused multiply-add rounds once where two instructions round twice: draws would differ between machines.

@@ -1,16 +1,19 @@
 #include "simnet/flow/flow.h"
 #include "simnet/flow/swarm.h"
+#include "simnet/flow/web.h"
 #include "node/base/assert.h"
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define KIND_SWARM (SIM_EVENT_FLOW + STREAMS_EVENTS)
+#define KIND_WEB   (KIND_SWARM + SWARM_EVENTS)
 
 struct flow_state {
     struct streams *streams;
     struct streams_links *links;
     struct swarm *swarm; /* NULL: none */
+    struct web *web;     /* NULL: none */
     struct node_addr who;
     uint64_t draws; /* of lost segments */
 };
@@ -108,6 +111,11 @@ static bool env_honest(void *context, uint32_t i)
     return !m || !m->polluter;
 }
 
+static void env_raw(void *context, int side, const uint8_t *data, size_t size)
+{
+    web_data(state(context)->web, side, data, size);
+}
+
 static void env_trace(void *context, uint64_t word)
 {
     struct sim_world *w = context;
@@ -146,9 +154,11 @@ static void flow_begin(struct sim_world *w)
                               .swarm = env_swarm,
                               .content = env_content,
                               .honest = env_honest,
+                              .raw = env_raw,
                               .trace = env_trace};
     struct streams_net net = {w->config->net.window, w->config->net.bandwidth == SIM_PACKET, w->config->net.queue};
     f->streams = streams_new(&env, w->count, links, &net);
+    f->web = web_new(w, f->streams, KIND_WEB);
 }
 
 static void flow_end(struct sim_world *w)
@@ -156,6 +166,7 @@ static void flow_end(struct sim_world *w)
     struct flow_state *f = state(w);
     if (f->swarm)
         swarm_report(w, f->swarm, f->streams, f->links);
+    web_free(f->web);
     streams_free(f->streams);
     f->streams = NULL;
     swarm_free(f->swarm);
@@ -190,7 +201,9 @@ static void flow_effect(struct sim_world *w, uint32_t i, const struct effect *x,
 
 static void flow_event(struct sim_world *w, const struct sim_event *e)
 {
-    if (e->kind >= KIND_SWARM)
+    if (e->kind == KIND_WEB)
+        web_start(state(w)->web);
+    else if (e->kind >= KIND_SWARM)
         swarm_event(w, state(w)->swarm, e->to, (enum swarm_event)(e->kind - KIND_SWARM), KIND_SWARM);
     else
         streams_event(state(w)->streams, e);

@@ -3,10 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MSS         1448u /* payload of a full segment [bytes] */
-#define HEADER      52u   /* IPv4 and TCP with time stamps */
-#define ACK_WIRE    26u   /* an acknowledgement for two segments, by halves */
-#define DUPLICATES  3u    /* later transmissions acknowledged before one counts as lost */
+#define MSS         PACKETS_MSS
+#define HEADER      PACKETS_HEADER
+#define ACK_WIRE    26u /* an acknowledgement for two segments, by halves */
+#define DUPLICATES  3u  /* later transmissions acknowledged before one counts as lost */
 #define RTO_LEAST   CORE_MS(200)
 #define RTO_FIRST   CORE_SECONDS(1)
 #define BACKOFF_MAX 6u

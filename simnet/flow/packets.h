@@ -12,6 +12,9 @@
 #define SIMNET_FLOW_PACKETS_H
 #include "simnet/flow/streams_int.h"
 
+#define PACKETS_MSS    1448u /* payload of a full segment [bytes] */
+#define PACKETS_HEADER 52u   /* IPv4 and TCP with time stamps */
+
 struct packets;
 /* queue: what a link's queue holds, in time at the link's rate. Aborts with a message when memory is out. */
 struct packets *packets_new(uint32_t nodes, const struct streams_links *links, core_time queue);

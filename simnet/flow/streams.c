@@ -140,16 +140,8 @@ static bool lost(struct streams *s, struct stream *t)
 
 /* ---- Dialling ---- */
 
-static void dial(struct streams *s, uint32_t node, const struct effect *x)
+static struct stream *stream_new(struct streams *s, uint32_t node, uint32_t to)
 {
-    uint32_t to = s->env.node_of(s->env.context, x->u.dial.key, &x->u.dial.to), life = s->hosts[node].life;
-    s->totals.dials++;
-    if (to == UINT32_MAX || to == node || !core(s, to) || !s->env.reachable(s->env.context, node, to)) {
-        core_time wait = to == UINT32_MAX ? CORE_MS(200) : 2 * s->env.delay(s->env.context, node, to);
-        s->totals.refused++;
-        tell_closed(s, now(s) + wait, node, life, x->u.dial.session, ERR_REFUSED);
-        return;
-    }
     struct stream *t = streams_must(calloc(1, sizeof *t));
     t->refs = 1;
     t->id = ++s->next_id;
@@ -162,6 +154,20 @@ static void dial(struct streams *s, uint32_t node, const struct effect *x)
         side->told_last = &side->told;
         t->ramp_place[k] = UINT32_MAX;
     }
+    return t;
+}
+
+static void dial(struct streams *s, uint32_t node, const struct effect *x)
+{
+    uint32_t to = s->env.node_of(s->env.context, x->u.dial.key, &x->u.dial.to), life = s->hosts[node].life;
+    s->totals.dials++;
+    if (to == UINT32_MAX || to == node || !core(s, to) || !s->env.reachable(s->env.context, node, to)) {
+        core_time wait = to == UINT32_MAX ? CORE_MS(200) : 2 * s->env.delay(s->env.context, node, to);
+        s->totals.refused++;
+        tell_closed(s, now(s) + wait, node, life, x->u.dial.session, ERR_REFUSED);
+        return;
+    }
+    struct stream *t = stream_new(s, node, to);
     t->side[0].session = x->u.dial.session;
     for (uint32_t i = 0; i < 4; i++)
         t->binding[i] = (uint8_t)(t->id >> (8 * i));
@@ -197,6 +203,10 @@ static void connected(struct streams *s, struct stream *t)
 {
     struct side *me = &t->side[0];
     uint8_t buffer[HANDSHAKE_CAP];
+    if (t->raw) {
+        s->env.raw(s->env.context, 0, NULL, 0);
+        return;
+    }
     if (!core(s, t->side[1].node) || s->hosts[t->side[1].node].life != t->side[1].life) {
         stream_kill(s, t, 0, ERR_REFUSED);
         return;
@@ -267,10 +277,41 @@ void streams_message(struct streams *s, struct message *m)
     for (uint32_t i = 0; i < m->size; i++)
         word = (word ^ m->data[i]) * 0x100000001b3u;
     s->env.trace(s->env.context, word);
+    if (m->stream->raw) {
+        s->env.raw(s->env.context, (int)m->side, m->data, m->size);
+        return;
+    }
     if (m->side == 1) /* the dialler's first frame */
         xfer_session_confirmed(core(s, me->node), now(s), me->session, out(s));
     xfer_session_recv(core(s, me->node), now(s), me->session, m->data, m->size, out(s));
     s->env.carry(s->env.context, me->node);
+}
+
+/* ---- Raw streams ---- */
+
+struct stream *streams_raw_open(struct streams *s, uint32_t from, uint32_t to)
+{
+    core_assert(s->packets);
+    struct stream *t = stream_new(s, from, to);
+    t->raw = true;
+    s->totals.streams++;
+    streams_event_put(s, now(s) + 2 * t->delay, from, to, STREAMS_CONNECT, 0, 0, t);
+    return t;
+}
+
+/* One message a segment, so that the reader gets bytes as TCP would give them. */
+void streams_raw_send(struct streams *s, struct stream *t, int side, const uint8_t *data, size_t size)
+{
+    for (size_t at = 0; at < size && !t->dead; at += PACKETS_MSS) {
+        size_t n = size - at < PACKETS_MSS ? size - at : PACKETS_MSS;
+        s->totals.control_bytes += n;
+        packets_push(s, t, side, message_new(t, (uint32_t)!side, data + at, n));
+    }
+}
+
+void streams_raw_close(struct streams *s, struct stream *t)
+{
+    stream_kill(s, t, 0, ERR_CLOSED);
 }
 
 /* ---- Effects and events ---- */

@@ -36,6 +36,7 @@ struct streams_env { /* all called with `context`; nodes are numbers below `node
     uint32_t (*swarm)(void *context, uint32_t i, const uint8_t provider_key[HASH_SIZE], bool pack); /* 0: not here */
     bool (*content)(void *context, uint32_t i, uint32_t ref, struct streams_content *out);          /* false: read fails */
     bool (*honest)(void *context, uint32_t i);     /* false: its payload does not match its hashes */
+    void (*raw)(void *context, int side, const uint8_t *data, size_t size); /* a raw stream's bytes; NULL: connected */
     void (*trace)(void *context, uint64_t word);   /* every delivery */
 };
 
@@ -54,6 +55,7 @@ struct streams_totals {
 };
 
 struct streams;
+struct stream;
 /* links: one a node, copied. Aborts with a message when memory is out. */
 struct streams *streams_new(const struct streams_env *env, uint32_t nodes, const struct streams_links *links, const struct streams_net *net);
 /* Events that are still queued keep their streams: give them to streams_drop, before or after. */
@@ -64,6 +66,12 @@ void streams_event(struct streams *s, const struct sim_event *e); /* owns e->dat
 void streams_drop(uint16_t kind, const struct sim_event *e);      /* frees e->data; kind: of the environment */
 /* Its streams break; the other ends hear of it a latency later. Call it before the node's objects are freed. */
 void streams_node_down(struct streams *s, uint32_t i);
+/* A stream of bytes between two nodes that no session of the cores knows of; packet mode alone. What comes is given to env.raw, connected
+ * first. The caller closes it, before its nodes go down and before streams_free; the handle is dead then. */
+struct stream *streams_raw_open(struct streams *s, uint32_t from, uint32_t to);
+void streams_raw_send(struct streams *s, struct stream *t, int side, const uint8_t *data, size_t size);
+void streams_raw_close(struct streams *s, struct stream *t);
+void *streams_must(void *memory); /* aborts with a message when it is NULL */
 void streams_totals(const struct streams *s, struct streams_totals *out);
 uint64_t streams_sent(const struct streams *s, uint32_t i); /* payload the node has sent [bytes] */
 size_t streams_bytes(const struct streams *s);              /* memory [bytes] */

@@ -32,7 +32,7 @@ struct stream {
     struct side side[2];        /* 0 dialled */
     uint32_t refs, id;          /* events that name it, and one while it lives */
     core_time delay;
-    bool dead;
+    bool dead, raw;
     uint32_t ramp_place[2];     /* in streams->ramp, or UINT32_MAX */
     uint8_t binding[HASH_SIZE];
 };
@@ -71,7 +71,6 @@ struct streams {
     size_t bytes;
 };
 
-void *streams_must(void *memory);
 void streams_event_put(struct streams *s, core_time at, uint32_t to, uint32_t from, enum streams_event kind, uint64_t a, uint64_t b,
                        struct stream *stream);
 struct stream *stream_find(struct streams *s, uint32_t node, uint32_t session, int *side);

@@ -27,6 +27,7 @@ void sim_config_default(struct sim_config *c)
     xfer_config_default(&c->node.xfer);
     c->node.key_pool = 65536;
     c->load.profile_bytes = 200;
+    c->http.object = 10000;
 }
 
 static uint32_t pick(struct sim_random *r, uint32_t least, uint32_t most)

@@ -120,6 +120,10 @@ struct sim_config {
         uint32_t free_riders;  /* ppm of peers */
         uint32_t crippled;     /* so many peers have a hundredth of the link */
     } swarm;
+    struct {              /* [http] */
+        uint32_t objects; /* node 1 asks node 0 for so many, in three ways; 0 = none */
+        uint64_t object;  /* size of one [bytes] */
+    } http;
     uint32_t expect_count, published_count;
     struct sim_line { /* [expect] "lookup.success" "> 99%"; [published] "lookup.median" "630ms Heep 2010,
                          iterative" */

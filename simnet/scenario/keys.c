@@ -138,6 +138,8 @@ static const struct sim_key keys[] = {
     TIME("swarm.seed_leaves", swarm.seed_leaves, 0, MONTH, "after start; 0s = stays"),
     SHARE("swarm.free_riders", swarm.free_riders, "of peers, serve nothing"),
     COUNT("swarm.crippled", swarm.crippled, 0, 1000000, "peers with a hundredth of the link"),
+    COUNT("http.objects", http.objects, 0, 100000, "node 1 asks node 0 for so many, in three ways; 0 = none"),
+    SIZE("http.object", http.object, 1, 1u << 24, "size of one"),
 };
 
 const struct sim_key *sim_keys(size_t *count)
@@ -411,6 +413,11 @@ int sim_config_check(const struct sim_config *c, char why[SIM_WHY_MAX])
         return bad(why, c->hostile.placed ? "hostile.placed" : "hostile.attack",
                    c->hostile.placed ? "1 or more" : "drop, lie, eclipse or censor",
                    "is not built yet; hostile nodes can pollute or freeride");
+    if (c->http.objects &&
+        (!c->scenario.streams || c->net.bandwidth != SIM_PACKET || !c->net.up || c->churn.session.kind != SIM_NEVER ||
+         c->fault.crash.kind != SIM_NEVER || c->net.nat))
+        return bad(why, "http.objects", "1 or more",
+                   "needs scenario.streams = yes, net.bandwidth = packet, net.up, and nodes that neither stop nor sit behind NATs");
     if (c->swarm.bytes && !c->scenario.streams)
         return bad(why, "swarm.bytes", "", "a swarm needs scenario.streams = yes");
     if (c->swarm.bytes && (uint64_t)c->swarm.seeds + c->swarm.peers > c->scenario.nodes)

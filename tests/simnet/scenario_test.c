@@ -24,7 +24,7 @@ static void every_scenario_reads(void **state)
         assert_string_equal(c.scenario.name, s->name);
         assert_true(c.scenario.about[0] != 0);
     }
-    assert_true(count >= 13); /* SIMNET.md's, without response-time and the three that want hostile nodes of the DHT */
+    assert_true(count >= 14);
 }
 
 static void settings_are_read_and_printed(void **state)
