@@ -126,12 +126,12 @@ static void heed_contact(struct dht_node *n, const struct dht_pending *p, uint64
     unsigned bucket = dht_table_bucket(t, p->position);
     enum dht_table_result r = dht_table_answered(t, p->key, p->position, &p->addr, rtt_us, dht_now_s(n));
     if (r == DHT_TABLE_ADDED)
-        dht_timer_at_most(n, DHT_TIMER_STALE, dht_time_of(n, dht_table_stale_at(t, (uint32_t)(n->config->refresh / 1000000u))));
+        dht_timer_at_most(n, DHT_TIMER_STALE, n->now + n->config->refresh); /* sooner, if somebody is stale sooner, it is set already */
     if (r != DHT_TABLE_SPARED)
         return;
     /* Somebody waits for a place: is the longest silent one still there? */
     struct dht_contact *old = dht_table_oldest(t, bucket);
-    if (old && n->room > 8 && dht_now_s(n) - old->answered_s >= 900 && dht_ask_ping(n, old->key, get_be64(old->position), &old->addr))
+    if (old && n->room > 8 && dht_now_s(n) - old->answered_s >= n->config->check / 1000000u && dht_ask_ping(n, old->key, get_be64(old->position), &old->addr))
         old->flags |= DHT_CONTACT_CHECKED;
 }
 

@@ -132,7 +132,7 @@ void dht_call_timeout(struct dht_node *n, const struct dht_pending *p)
     }
     if (n->now < p->hard)
         return;
-    for (uint16_t i = 0; i < n->pending.count; i++)
+    for (uint16_t i = 0; i < n->pending.size; i++)
         if (n->pending.slots[i].purpose == DHT_ASK_CALL && n->pending.slots[i].tag == p->tag)
             return; /* the other one still flies */
     ended(n, c, ERR_TIMEOUT, bytes_of(NULL, 0));

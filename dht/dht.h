@@ -29,6 +29,7 @@ struct dht_config {      /* all that simulation tunes; dht_config_default fills 
     uint8_t first_buckets_large; /* 1: first four buckets hold 128, 64, 32, 16 (Jimenez 2011); 0: plain k */
     uint16_t pending_max;        /* outstanding requests */
     core_time refresh;           /* bucket refresh */
+    core_time check;             /* silence after which a contact is asked when another waits for its place */
     core_time provider_life, provider_renew;
     core_time profile_life, profile_republish;
     core_time keyword_life;

@@ -15,6 +15,7 @@ void dht_config_default(struct dht_config *c)
         .replicas = {0, 16, 8, 8, 8},
         .pending_max = 32,
         .refresh = CORE_HOURS(1),
+        .check = CORE_MINUTES(15),
         .provider_life = CORE_MINUTES(60),
         .provider_renew = CORE_MINUTES(25),
         .profile_life = CORE_HOURS(24 * 14),
@@ -34,7 +35,7 @@ void dht_config_default(struct dht_config *c)
 /* --- memory: one block, laid out here and nowhere else --- */
 
 struct layout {
-    size_t tables[DHT_FAMILIES], slabs[DHT_FAMILIES], nexts[DHT_FAMILIES], pending, total;
+    size_t tables[DHT_FAMILIES], slabs[DHT_FAMILIES], nexts[DHT_FAMILIES], total;
 };
 
 static size_t place(size_t *total, size_t size)
@@ -53,10 +54,9 @@ static struct layout layout_of(const struct dht_config *config)
         if (!(f == DHT_V4 ? config->ipv4 : config->ipv6))
             continue;
         l.tables[f] = place(&l.total, sizeof(struct dht_table));
+        l.nexts[f] = place(&l.total, dht_table_links_size(config)); /* beside the state: what every call looks at lies together */
         l.slabs[f] = place(&l.total, slots * sizeof(struct dht_contact));
-        l.nexts[f] = place(&l.total, slots * sizeof(uint16_t));
     }
-    l.pending = place(&l.total, config->pending_max * sizeof(struct dht_pending));
     return l;
 }
 
@@ -109,8 +109,10 @@ uint32_t dht_live(const struct dht_node *n)
 
 uint32_t dht_network_size(const struct dht_node *n)
 {
-    uint32_t votes = dht_vote_size_median(&n->votes), live = dht_live(n) + 1;
-    return votes > live ? votes : live;
+    uint32_t votes = dht_vote_size_median(&n->votes), known = 1;
+    for (int f = 0; f < DHT_FAMILIES; f++)
+        known += n->tables[f] ? dht_table_count(n->tables[f], false) : 0;
+    return votes > known ? votes : known;
 }
 
 /* --- life cycle --- */
@@ -149,7 +151,7 @@ void dht_init(struct dht_node *n, const struct dht_env *env, const struct node_i
         n->tables[f] = (struct dht_table *)(base + at.tables[f]);
         dht_table_init(n->tables[f], config, n->self, (struct dht_contact *)(base + at.slabs[f]), (uint16_t *)(base + at.nexts[f]));
     }
-    dht_pendings_init(&n->pending, config, (struct dht_pending *)(base + at.pending));
+    dht_pendings_init(&n->pending, config, env->alloc);
     dht_storage_init(&n->storage, env, n->self, get_be64(derived + 8));
     dht_announce_init(&n->announce, env->alloc);
     n->upload_left = 4ll * config->upload_bytes_per_second;
@@ -163,6 +165,7 @@ void dht_fini(struct dht_node *n)
 {
     while (n->lookups)
         dht_lookup_end(n, n->lookups);
+    dht_pendings_fini(&n->pending);
     dht_storage_fini(&n->storage);
     dht_announce_fini(&n->announce);
     dht_calls_free(n);
@@ -280,21 +283,24 @@ static void alone_step(struct dht_node *n)
     n->alone_wait_ms = n->alone_wait_ms < 30000 ? n->alone_wait_ms * 2 : 60000;
 }
 
-/* Pings only whom no look-up has met for a whole refresh period. */
+/* Pings only whom no look-up has met for a whole refresh period. One at a time, and slower still while nothing answers or only who failed
+ * is left to ask: a dead uplink is no reason to shout. */
 static void stale_step(struct dht_node *n)
 {
-    uint32_t age_s = (uint32_t)(n->config->refresh / 1000000u), at_s = UINT32_MAX;
+    uint32_t age_s = (uint32_t)(n->config->refresh / 1000000u);
+    core_time silent = n->last_heard + CORE_MINUTES(2) < n->now ? CORE_SECONDS(20) : CORE_SECONDS(1);
+    core_time at = n->now + CORE_MINUTES(10);
     for (int f = 0; f < DHT_FAMILIES; f++) {
-        struct dht_contact *c = n->tables[f] ? dht_table_stale(n->tables[f], dht_now_s(n), age_s) : NULL;
-        if (c && n->room > 8 && !dht_pending_has(&n->pending, c->key) && dht_ask_ping(n, c->key, get_be64(c->position), &c->addr))
+        uint32_t next_s = UINT32_MAX;
+        struct dht_contact *c = n->tables[f] ? dht_table_stale(n->tables[f], dht_now_s(n), age_s, &next_s) : NULL;
+        at = core_time_min(at, dht_time_of(n, next_s));
+        if (!c)
+            continue;
+        at = core_time_min(at, n->now + (dht_contact_fails(c) ? CORE_SECONDS(20) : silent));
+        if (n->room > 8 && !dht_pending_has(&n->pending, c->key) && dht_ask_ping(n, c->key, get_be64(c->position), &c->addr))
             c->flags |= DHT_CONTACT_CHECKED;
-        uint32_t next = n->tables[f] ? dht_table_stale_at(n->tables[f], age_s) : UINT32_MAX;
-        at_s = next < at_s ? next : at_s;
     }
-    /* One at a time, and slower still while nothing answers: a dead uplink is no reason to shout. */
-    core_time gap = n->last_heard + CORE_MINUTES(2) < n->now ? CORE_SECONDS(20) : CORE_SECONDS(1);
-    core_time at = dht_time_of(n, at_s);
-    n->timers[DHT_TIMER_STALE] = at == CORE_NEVER ? CORE_MINUTES(10) + n->now : at < n->now + gap ? n->now + gap : at;
+    n->timers[DHT_TIMER_STALE] = at < n->now + silent ? n->now + silent : at;
 }
 
 /* A random position in bucket `b`. */

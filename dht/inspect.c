@@ -83,7 +83,7 @@ void dht_check(const struct dht_node *n)
     core_assert(refreshing == n->refreshing);
     core_assert(walking == n->walking);
     core_assert(republishing == n->republishing);
-    for (uint16_t i = 0; i < n->pending.count; i++) {
+    for (uint16_t i = 0; i < n->pending.size; i++) {
         const struct dht_lookup *l = n->lookups;
         while (l && l != n->pending.slots[i].lookup)
             l = l->next;

@@ -2,19 +2,45 @@
 #include "node/base/assert.h"
 #include <string.h>
 
-void dht_pendings_init(struct dht_pendings *p, const struct dht_config *config, struct dht_pending *slots)
+#define FIRST 4 /* slots */
+
+void dht_pendings_init(struct dht_pendings *p, const struct dht_config *config, const struct core_alloc *alloc)
 {
     core_assert(config->pending_max > 0 && config->pending_max <= DHT_PENDING_MAX);
     memset(p, 0, sizeof *p);
-    p->slots = slots;
+    p->alloc = alloc;
     p->count = config->pending_max;
     p->next = CORE_NEVER;
+}
+
+void dht_pendings_fini(struct dht_pendings *p)
+{
+    p->alloc->free(p->alloc->context, p->slots);
+    p->slots = NULL;
+    p->size = p->used = 0;
+}
+
+static bool room(struct dht_pendings *p)
+{
+    if (p->used < p->size)
+        return true;
+    uint32_t size = p->size ? 2u * p->size : FIRST;
+    size = size < p->count ? size : p->count;
+    struct dht_pending *slots = size > p->size ? p->alloc->alloc(p->alloc->context, size * sizeof *slots) : NULL;
+    if (!slots)
+        return false;
+    if (p->size)
+        memcpy(slots, p->slots, p->size * sizeof *slots);
+    p->alloc->free(p->alloc->context, p->slots);
+    p->slots = slots;
+    p->size = (uint16_t)size;
+    return true;
 }
 
 static void next_update(struct dht_pendings *p)
 {
     p->next = CORE_NEVER;
-    for (uint16_t i = 0; i < p->count && p->used; i++)
+    for (uint16_t i = 0; i < p->size && p->used; i++)
         if (p->slots[i].purpose)
             p->next = core_time_min(p->next, p->slots[i].slow ? p->slots[i].hard : p->slots[i].soft);
 }
@@ -38,7 +64,7 @@ struct dht_pending *dht_pending_add(struct dht_pendings *p, const struct dht_con
                                     const uint8_t secret[32], core_time now, enum dht_purpose purpose,
                                     const uint8_t key[NODE_KEY_SIZE], uint64_t position, const struct net_addr *addr, uint64_t rtt_us)
 {
-    if (p->used == p->count)
+    if (!room(p))
         return NULL;
     uint16_t i = 0;
     while (p->slots[i].purpose)
@@ -66,7 +92,7 @@ struct dht_pending *dht_pending_add(struct dht_pendings *p, const struct dht_con
 struct dht_pending *dht_pending_match(struct dht_pendings *p, const uint8_t id[DHT_ID_SIZE], const uint8_t key[NODE_KEY_SIZE],
                                       const struct net_addr *addr)
 {
-    if (id[0] >= p->count)
+    if (id[0] >= p->size)
         return NULL;
     struct dht_pending *s = &p->slots[id[0]];
     if (!s->purpose || !crypto_equal(s->id, id, DHT_ID_SIZE) || memcmp(s->key, key, NODE_KEY_SIZE) != 0 ||
@@ -96,7 +122,7 @@ struct dht_pending *dht_pending_due(struct dht_pendings *p, core_time now)
 {
     if (now < p->next)
         return NULL;
-    for (uint16_t i = 0; i < p->count; i++) {
+    for (uint16_t i = 0; i < p->size; i++) {
         struct dht_pending *s = &p->slots[i];
         if (!s->purpose || now < s->soft)
             continue;
@@ -118,18 +144,20 @@ void dht_pending_free(struct dht_pendings *p, struct dht_pending *slot)
     memset(slot, 0, sizeof *slot);
     p->used--;
     next_update(p);
+    if (p->used == 0)
+        dht_pendings_fini(p); /* an idle node holds none */
 }
 
 void dht_pending_forget(struct dht_pendings *p, const struct dht_lookup *lookup)
 {
-    for (uint16_t i = 0; i < p->count; i++)
+    for (uint16_t i = 0; i < p->size; i++)
         if (p->slots[i].lookup == lookup)
             p->slots[i].lookup = NULL;
 }
 
 bool dht_pending_has(const struct dht_pendings *p, const uint8_t key[NODE_KEY_SIZE])
 {
-    for (uint16_t i = 0; i < p->count && p->used; i++)
+    for (uint16_t i = 0; i < p->size && p->used; i++)
         if (p->slots[i].purpose && memcmp(p->slots[i].key, key, NODE_KEY_SIZE) == 0)
             return true;
     return false;
@@ -138,7 +166,7 @@ bool dht_pending_has(const struct dht_pendings *p, const uint8_t key[NODE_KEY_SI
 void dht_pendings_check(const struct dht_pendings *p)
 {
     uint32_t used = 0;
-    for (uint16_t i = 0; i < p->count; i++) {
+    for (uint16_t i = 0; i < p->size; i++) {
         const struct dht_pending *s = &p->slots[i];
         if (!s->purpose) {
             core_assert(!s->lookup);

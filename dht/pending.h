@@ -25,15 +25,17 @@ struct dht_pending {
 };
 
 struct dht_pendings {
-    struct dht_pending *slots;
-    uint16_t count, used;
+    const struct core_alloc *alloc;
+    struct dht_pending *slots; /* `size` of them; grown up to `count`, given back when none is used */
+    uint16_t size, count, used;
     uint32_t srtt_us, var_us; /* over all peers; 0 = nothing measured */
     uint64_t counter;
     core_time next; /* earliest soft or hard time-out */
 };
 
-void dht_pendings_init(struct dht_pendings *p, const struct dht_config *config, struct dht_pending *slots);
-/* NULL when every slot is taken. rtt_us: what is known of this peer, 0 = nothing. The slot is filled except lookup and tag. */
+void dht_pendings_init(struct dht_pendings *p, const struct dht_config *config, const struct core_alloc *alloc);
+void dht_pendings_fini(struct dht_pendings *p);
+/* NULL when every slot is taken or memory is refused. Moves the others: pointers to slots are void after it. rtt_us: what is known of this peer, 0 = nothing. The slot is filled except lookup and tag. */
 struct dht_pending *dht_pending_add(struct dht_pendings *p, const struct dht_config *config, const struct core_crypto *crypto,
                                     const uint8_t secret[32], core_time now, enum dht_purpose purpose,
                                     const uint8_t key[NODE_KEY_SIZE], uint64_t position, const struct net_addr *addr, uint64_t rtt_us);
@@ -44,7 +46,7 @@ struct dht_pending *dht_pending_match(struct dht_pendings *p, const uint8_t id[D
 uint64_t dht_pending_answered(struct dht_pendings *p, struct dht_pending *slot, core_time now);
 /* The next request due at `now`: sets `slow` at the soft time-out (not freed), returns it at the hard one too, still filled; the caller frees it. */
 struct dht_pending *dht_pending_due(struct dht_pendings *p, core_time now);
-void dht_pending_free(struct dht_pendings *p, struct dht_pending *slot);
+void dht_pending_free(struct dht_pendings *p, struct dht_pending *slot); /* void after it: the other slots' pointers too */
 void dht_pending_forget(struct dht_pendings *p, const struct dht_lookup *lookup); /* detaches a lookup that ends */
 bool dht_pending_has(const struct dht_pendings *p, const uint8_t key[NODE_KEY_SIZE]);
 void dht_pendings_check(const struct dht_pendings *p);

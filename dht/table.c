@@ -31,13 +31,21 @@ uint16_t dht_table_slots(const struct dht_config *config)
     return (uint16_t)slots;
 }
 
-void dht_table_init(struct dht_table *t, const struct dht_config *config, uint64_t self, struct dht_contact *slab, uint16_t *next)
+size_t dht_table_links_size(const struct dht_config *config)
 {
+    return dht_table_slots(config) * (sizeof(uint16_t) + 2);
+}
+
+void dht_table_init(struct dht_table *t, const struct dht_config *config, uint64_t self, struct dht_contact *slab, uint16_t *links)
+{
+    uint16_t *next = links;
     memset(t, 0, sizeof *t);
     t->slab = slab;
-    t->next = next;
-    t->self = self;
     t->slots = dht_table_slots(config);
+    t->next = next;
+    t->key_print = (uint8_t *)(links + t->slots);
+    t->site_print = t->key_print + t->slots;
+    t->self = self;
     t->k = config->k;
     t->large = config->first_buckets_large;
     t->private_limits = config->private_limits;
@@ -72,9 +80,22 @@ static uint64_t position_of(const struct dht_contact *c)
     return get_be64(c->position);
 }
 
+/* One byte of the key, and one of the owner's prefix: a slot whose byte differs is passed by without touching its contact. 0: free. */
+static uint8_t key_print(const uint8_t *key)
+{
+    return (uint8_t)(key[0] | 1);
+}
+
+static uint8_t site_print(const struct net_addr *a)
+{
+    const uint8_t *ip = a->ip + (net_addr_is_v4(a) ? 12 : 3);
+    return (uint8_t)((ip[0] * 31u + ip[1] * 7u + ip[2]) | 1);
+}
+
 static uint16_t list_find(const struct dht_table *t, uint16_t head, const uint8_t *key)
 {
-    while (head != DHT_NO_SLOT && memcmp(t->slab[head].key, key, NODE_KEY_SIZE) != 0)
+    uint8_t print = key_print(key);
+    while (head != DHT_NO_SLOT && (t->key_print[head] != print || memcmp(t->slab[head].key, key, NODE_KEY_SIZE) != 0))
         head = t->next[head];
     return head;
 }
@@ -108,6 +129,7 @@ static void list_remove(struct dht_table *t, uint16_t *head, uint16_t slot)
 static void slot_free(struct dht_table *t, uint16_t slot)
 {
     memset(&t->slab[slot], 0, sizeof t->slab[slot]);
+    t->key_print[slot] = t->site_print[slot] = 0;
     t->next[slot] = t->free;
     t->free = slot;
     t->used--;
@@ -168,9 +190,12 @@ static bool diverse(const struct dht_table *t, unsigned bucket, const struct net
     if (!dht_prefix_limited(addr, t->private_limits))
         return true;
     struct dht_diversity d = {0};
+    uint8_t print = site_print(addr);
+    if (!memchr(t->site_print, print, t->slots))
+        return true;
     for (unsigned b = 0; b < DHT_BUCKETS; b++)
         for (uint16_t i = t->buckets[b].live; i != DHT_NO_SLOT; i = t->next[i])
-            if (&t->slab[i] != except)
+            if (t->site_print[i] == print && &t->slab[i] != except)
                 dht_diversity_count(&d, addr, &t->slab[i].addr, b == bucket);
     return dht_diversity_ok(&d);
 }
@@ -182,13 +207,15 @@ bool dht_table_wants(const struct dht_table *t, const uint8_t key[NODE_KEY_SIZE]
     const struct dht_contact *known = dht_table_find(t, key, position);
     if (known)
         return !net_addr_equal(&known->addr, addr); /* it may have moved */
-    if (bucket->live_count >= dht_table_bucket_cap(t, b) && bucket->spare_count >= spare_cap(t))
+    if (bucket->live_count >= dht_table_bucket_cap(t, b) && (bucket->spare_count > 0 || spare_cap(t) == 0 || t->free == DHT_NO_SLOT))
         return false;
     return diverse(t, b, addr, NULL);
 }
 
-static void contact_set(struct dht_contact *c, const struct net_addr *addr, uint64_t rtt_us, uint32_t now_s)
+static void contact_set(struct dht_table *t, uint16_t slot, const struct net_addr *addr, uint64_t rtt_us, uint32_t now_s)
 {
+    struct dht_contact *c = &t->slab[slot];
+    t->site_print[slot] = site_print(addr);
     uint64_t old = net_addr_equal(&c->addr, addr) ? dht_rtt_unpack(c->rtt) : 0;
     c->addr = *addr;
     c->answered_s = now_s;
@@ -203,7 +230,7 @@ static enum dht_table_result known_answered(struct dht_table *t, unsigned b, uin
     struct dht_bucket *bucket = &t->buckets[b];
     if (!net_addr_equal(&c->addr, addr) && !diverse(t, b, addr, c))
         return DHT_TABLE_REFUSED;
-    contact_set(c, addr, rtt_us, now_s);
+    contact_set(t, slot, addr, rtt_us, now_s);
     if (!spare)
         return DHT_TABLE_UPDATED;
     list_remove(t, &bucket->spare, slot);
@@ -262,8 +289,9 @@ enum dht_table_result dht_table_answered(struct dht_table *t, const uint8_t key[
     struct dht_contact *c = &t->slab[slot];
     memset(c, 0, sizeof *c);
     memcpy(c->key, key, NODE_KEY_SIZE);
+    t->key_print[slot] = key_print(key);
     put_be64(c->position, position);
-    contact_set(c, addr, rtt_us, now_s);
+    contact_set(t, slot, addr, rtt_us, now_s);
     if (live) {
         list_append(t, &bucket->live, slot);
         bucket->live_count++;
@@ -370,25 +398,29 @@ struct dht_contact *dht_table_oldest(struct dht_table *t, unsigned bucket)
     return oldest;
 }
 
-struct dht_contact *dht_table_stale(struct dht_table *t, uint32_t now_s, uint32_t age_s)
+/* Those that failed come after those that did not: one dead contact would be asked for ever, and nobody else, while nothing else is heard
+ * that proves our own link. The flaky are left to who asks for lost contacts. */
+static struct dht_contact *first_stale(const struct dht_table *t, bool failed)
 {
     struct dht_contact *oldest = NULL;
-    for (unsigned b = 0; b < DHT_BUCKETS; b++) {
-        struct dht_contact *c = dht_table_oldest(t, b);
-        if (c && (!oldest || c->answered_s < oldest->answered_s))
-            oldest = c;
-    }
-    return oldest && now_s - oldest->answered_s >= age_s ? oldest : NULL;
+    for (unsigned b = 0; b < DHT_BUCKETS; b++)
+        for (uint16_t i = t->buckets[b].live; i != DHT_NO_SLOT; i = t->next[i]) {
+            struct dht_contact *c = &t->slab[i];
+            if (!(c->flags & DHT_CONTACT_CHECKED) && dht_contact_fails(c) == failed && (!oldest || c->answered_s < oldest->answered_s))
+                oldest = c;
+        }
+    return oldest;
 }
 
-uint32_t dht_table_stale_at(const struct dht_table *t, uint32_t age_s)
+struct dht_contact *dht_table_stale(const struct dht_table *t, uint32_t now_s, uint32_t age_s, uint32_t *next_s)
 {
-    uint32_t at = UINT32_MAX;
-    for (unsigned b = 0; b < DHT_BUCKETS; b++)
-        for (uint16_t i = t->buckets[b].live; i != DHT_NO_SLOT; i = t->next[i])
-            if (!(t->slab[i].flags & DHT_CONTACT_CHECKED) && t->slab[i].answered_s + age_s < at)
-                at = t->slab[i].answered_s + age_s;
-    return at;
+    struct dht_contact *c = first_stale(t, false);
+    bool due = c && now_s - c->answered_s >= age_s;
+    *next_s = c && !due ? c->answered_s + age_s : UINT32_MAX;
+    if (due)
+        return c;
+    c = first_stale(t, true);
+    return c && now_s - c->answered_s >= age_s ? c : NULL;
 }
 
 unsigned dht_table_depth(const struct dht_table *t)
@@ -418,9 +450,11 @@ void dht_table_touch(struct dht_table *t, uint64_t target, uint32_t now_s)
 uint32_t dht_table_count(const struct dht_table *t, bool live_only)
 {
     uint32_t count = 0;
-    for (unsigned b = 0; b < DHT_BUCKETS; b++)
-        for (uint16_t i = t->buckets[b].live; i != DHT_NO_SLOT; i = t->next[i])
-            count += !live_only || dht_contact_fails(&t->slab[i]) < DHT_FAILS_FLAKY;
+    for (unsigned b = 0; b < DHT_BUCKETS; b++) {
+        count += live_only ? 0 : t->buckets[b].live_count;
+        for (uint16_t i = t->buckets[b].live; live_only && i != DHT_NO_SLOT; i = t->next[i])
+            count += dht_contact_fails(&t->slab[i]) < DHT_FAILS_FLAKY;
+    }
     return count;
 }
 
@@ -442,6 +476,7 @@ void dht_table_check(const struct dht_table *t)
             core_assert(i < t->slots);
             core_assert(dht_table_bucket(t, position_of(&t->slab[i])) == b);
             core_assert(t->slab[i].addr.port != 0);
+            core_assert(t->key_print[i] == key_print(t->slab[i].key) && t->site_print[i] == site_print(&t->slab[i].addr));
             core_assert(list_find(t, bucket->live, t->slab[i].key) == i);
             core_assert(diverse(t, b, &t->slab[i].addr, &t->slab[i]));
         }

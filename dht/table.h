@@ -25,6 +25,7 @@ struct dht_bucket {
 struct dht_table {
     struct dht_contact *slab;
     uint16_t *next;
+    uint8_t *key_print, *site_print; /* per slot, behind `next`: a search touches these few cache lines, not every contact */
     uint64_t self; /* first 8 bytes of our position */
     uint16_t slots, used, free;
     uint8_t k;
@@ -35,14 +36,16 @@ struct dht_table {
 enum dht_table_result { DHT_TABLE_ADDED, DHT_TABLE_UPDATED, DHT_TABLE_SPARED, DHT_TABLE_REFUSED };
 
 uint16_t dht_table_slots(const struct dht_config *config);
-/* slab: `slots` contacts, next: `slots` links; both zeroed and the caller's. */
-void dht_table_init(struct dht_table *t, const struct dht_config *config, uint64_t self, struct dht_contact *slab, uint16_t *next);
+size_t dht_table_links_size(const struct dht_config *config);
+/* slab: `slots` contacts; links: dht_table_links_size bytes. Both zeroed and the caller's. */
+void dht_table_init(struct dht_table *t, const struct dht_config *config, uint64_t self, struct dht_contact *slab, uint16_t *links);
 
 unsigned dht_table_bucket(const struct dht_table *t, uint64_t position);
 uint32_t dht_table_bucket_cap(const struct dht_table *t, unsigned bucket);
 /* Live contact or replacement with this key, or NULL. */
 struct dht_contact *dht_table_find(const struct dht_table *t, const uint8_t key[NODE_KEY_SIZE], uint64_t position);
-/* Would an answer from this stranger be of use? */
+/* Would an answer from this stranger be of use? There must be a place for it among the live ones, or nobody who waits for one yet:
+ * look-ups bring more who answer than there is room for, so strangers are not asked in order to be the second one who waits. */
 bool dht_table_wants(const struct dht_table *t, const uint8_t key[NODE_KEY_SIZE], uint64_t position, const struct net_addr *addr);
 /* The node answered a challenge of ours from `addr`. */
 enum dht_table_result dht_table_answered(struct dht_table *t, const uint8_t key[NODE_KEY_SIZE], uint64_t position,
@@ -53,12 +56,11 @@ bool dht_table_failed(struct dht_table *t, const uint8_t key[NODE_KEY_SIZE], uin
                       bool link_alive);
 /* Up to `max` live contacts closest to `target` (first 8 bytes), closest first. flaky: failing ones too, for when nobody else is left. */
 uint32_t dht_table_closest(const struct dht_table *t, uint64_t target, bool flaky, const struct dht_contact **out, uint32_t max);
-/* A contact that has not answered for `age_s` and is not being checked, or NULL; the longest silent one. */
-struct dht_contact *dht_table_stale(struct dht_table *t, uint32_t now_s, uint32_t age_s);
+/* A contact that has not answered for `age_s` and is not being checked, or NULL: the longest silent one of those that never failed since,
+ * then of those that failed once. *next_s: when the next one becomes stale [s since birth], UINT32_MAX when that is not known. */
+struct dht_contact *dht_table_stale(const struct dht_table *t, uint32_t now_s, uint32_t age_s, uint32_t *next_s);
 /* The longest silent live contact of a bucket, not being checked, or NULL. */
 struct dht_contact *dht_table_oldest(struct dht_table *t, unsigned bucket);
-/* Seconds since birth at which the next contact becomes stale; UINT32_MAX when none will. */
-uint32_t dht_table_stale_at(const struct dht_table *t, uint32_t age_s);
 /* The bucket longest without a lookup, down to the deepest used one; *at_s: when it is due. False: empty table. */
 bool dht_table_refresh_next(const struct dht_table *t, uint32_t refresh_s, unsigned *bucket, uint32_t *at_s);
 void dht_table_touch(struct dht_table *t, uint64_t target, uint32_t now_s);

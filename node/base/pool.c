@@ -60,7 +60,7 @@ static int pool_grow(struct pool *p)
     return 0;
 }
 
-void *pool_take(struct pool *p)
+void *pool_take_raw(struct pool *p)
 {
     if (p->used == p->cap)
         return NULL;
@@ -68,8 +68,15 @@ void *pool_take(struct pool *p)
         return NULL;
     void *object = p->free_list;
     memcpy(&p->free_list, object, sizeof p->free_list);
-    memset(object, 0, p->object_size);
     p->used++;
+    return object;
+}
+
+void *pool_take(struct pool *p)
+{
+    void *object = pool_take_raw(p);
+    if (object)
+        memset(object, 0, p->object_size);
     return object;
 }
 

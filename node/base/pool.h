@@ -25,6 +25,7 @@ struct pool {
 /* Asks for no memory yet. cap: most objects alive at once. */
 void pool_init(struct pool *p, const struct core_alloc *alloc, size_t object_size, uint32_t cap);
 void *pool_take(struct pool *p);             /* zeroed object; NULL at the cap or when memory is refused */
+void *pool_take_raw(struct pool *p);         /* the same, not zeroed: for who fills it all */
 void pool_give(struct pool *p, void *object);
 void pool_fini(struct pool *p);              /* frees all slabs; asserts that nothing is still taken */
 size_t pool_bytes(const struct pool *p);     /* memory held in slabs [bytes] */

@@ -71,26 +71,44 @@ void datagram_channel_init(struct datagram_channel *c, const struct node_identit
     core_drbg_fill(&c->nonces, c->pool_secret, sizeof c->pool_secret);
 }
 
+/* Without a pool: the one key that this datagram needs. */
+static bool derive(struct datagram_channel *c, const uint8_t peer[NODE_KEY_SIZE], bool sending, uint8_t out[SEAL_KEY_SIZE])
+{
+    uint8_t shared[32];
+    if (!c->crypto->shared(shared, c->me, peer))
+        return false;
+    direction_key(c, out, shared, sending ? c->me->key : peer, sending ? peer : c->me->key);
+    crypto_wipe(shared, sizeof shared);
+    return true;
+}
+
 size_t datagram_seal(struct datagram_channel *c, const uint8_t peer_key[NODE_KEY_SIZE], const uint8_t *plain, size_t size,
                      uint8_t *out)
 {
-    uint8_t key[32];
-    struct key_pair fresh;
+    uint8_t key[32], derived[SEAL_KEY_SIZE];
+    const uint8_t *send = derived;
     core_assert(size <= DATAGRAM_PLAIN_MAX);
-    uint32_t place = key_pool_place(c->keys, c->pool_secret, peer_key);
-    const struct key_pair *pair = key_pool_find(c->keys, place, c->me->key, peer_key);
-    if (!pair) {
-        if (!exchange(c, peer_key, &fresh))
+    if (!key_pool_keeps(c->keys)) {
+        if (!derive(c, peer_key, true, derived))
             return 0;
-        pair = key_pool_insert(c->keys, place, &fresh);
-        crypto_wipe(&fresh, sizeof fresh);
+    } else {
+        struct key_pair fresh;
+        uint32_t place = key_pool_place(c->keys, c->pool_secret, peer_key);
+        const struct key_pair *pair = key_pool_find(c->keys, place, c->me->key, peer_key);
+        if (!pair) {
+            if (!exchange(c, peer_key, &fresh))
+                return 0;
+            pair = key_pool_insert(c->keys, place, &fresh);
+            crypto_wipe(&fresh, sizeof fresh);
+        }
+        send = pair->send;
     }
     out[0] = DATAGRAM_VERSION;
     memcpy(out + SENDER_AT, c->me->key, NODE_KEY_SIZE);
     core_drbg_fill(&c->nonces, out + NONCE_AT, SEAL_NONCE_SIZE);
     tag_key(key, c->crypto, c->network, peer_key);
     tag_make(out + TAG_AT, c->crypto, key, out);
-    c->crypto->seal(out + DATAGRAM_HEAD, plain, size, out, DATAGRAM_HEAD, out + NONCE_AT, pair->send);
+    c->crypto->seal(out + DATAGRAM_HEAD, plain, size, out, DATAGRAM_HEAD, out + NONCE_AT, send);
     return size + DATAGRAM_OVERHEAD;
 }
 
@@ -136,6 +154,29 @@ static int open_new(struct datagram_channel *c, core_time now, uint32_t place, c
     return ok ? 0 : ERR_AUTH;
 }
 
+static int open_any(struct datagram_channel *c, core_time now, const uint8_t *data, size_t size,
+                    bool (*known)(void *context, const uint8_t key[NODE_KEY_SIZE]), void *context, uint8_t *out)
+{
+    uint8_t derived[SEAL_KEY_SIZE];
+    const uint8_t *sender = data + SENDER_AT, *receive = derived;
+    if (!key_pool_keeps(c->keys)) {
+        if (!derive(c, sender, false, derived)) {
+            c->bad_seal++;
+            return ERR_AUTH;
+        }
+    } else {
+        uint32_t place = key_pool_place(c->keys, c->pool_secret, sender);
+        const struct key_pair *pair = key_pool_find(c->keys, place, c->me->key, sender);
+        if (!pair)
+            return open_new(c, now, place, data, size, known && known(context, sender), out);
+        receive = pair->receive;
+    }
+    if (c->crypto->open(out, data + DATAGRAM_HEAD, size - DATAGRAM_HEAD, data, DATAGRAM_HEAD, data + NONCE_AT, receive))
+        return 0;
+    c->bad_seal++;
+    return ERR_AUTH;
+}
+
 int datagram_open(struct datagram_channel *c, core_time now, const uint8_t *data, size_t size,
                   uint8_t sender[NODE_KEY_SIZE], uint8_t *out, size_t *out_size,
                   bool (*known)(void *context, const uint8_t key[NODE_KEY_SIZE]), void *context)
@@ -156,16 +197,7 @@ int datagram_open(struct datagram_channel *c, core_time now, const uint8_t *data
         return ERR_AUTH;
     }
 
-    uint32_t place = key_pool_place(c->keys, c->pool_secret, data + SENDER_AT);
-    const struct key_pair *pair = key_pool_find(c->keys, place, c->me->key, data + SENDER_AT);
-    int rc = 0;
-    if (!pair) {
-        rc = open_new(c, now, place, data, size, known && known(context, data + SENDER_AT), out);
-    } else if (!c->crypto->open(out, data + DATAGRAM_HEAD, size - DATAGRAM_HEAD, data, DATAGRAM_HEAD, data + NONCE_AT,
-                                pair->receive)) {
-        c->bad_seal++;
-        rc = ERR_AUTH;
-    }
+    int rc = open_any(c, now, data, size, known, context, out);
     if (rc == ERR_QUOTA)
         return rc;
     memcpy(sender, data + SENDER_AT, NODE_KEY_SIZE);

@@ -13,7 +13,9 @@
 #define DATAGRAM_PLAIN_MAX (DATAGRAM_MAX - DATAGRAM_OVERHEAD)
 
 /* One capped pool of derived keys per process, least recently used is evicted. Shared by all nodes of the process (simnet), so entries are
- * found by (our key, peer key). It grows as needed; when memory is refused it goes on with what it has. */
+ * found by (our key, peer key). It grows as needed; when memory is refused it goes on with what it has.
+ * cap 0: nothing is kept and no budget is drawn on; each datagram derives its key. For a crypto table whose exchange costs less than a
+ * look-up in a pool of a hundred thousand nodes (core_crypto_cheap, simnet). */
 struct key_pool;
 struct key_pool *key_pool_new(const struct core_alloc *alloc, const struct core_crypto *crypto, uint32_t cap); /* NULL: no memory */
 void key_pool_free(struct key_pool *p);

@@ -110,12 +110,12 @@ static bool resize(struct key_pool *p, uint32_t size)
 
 struct key_pool *key_pool_new(const struct core_alloc *alloc, const struct core_crypto *crypto, uint32_t cap)
 {
-    core_assert(cap >= 1 && cap <= UINT32_MAX / 8);
+    core_assert(cap <= UINT32_MAX / 8);
     struct key_pool *p = alloc->alloc(alloc->context, sizeof *p);
     if (!p)
         return NULL;
     *p = (struct key_pool){.alloc = alloc, .crypto = crypto, .cap = cap, .newest = NONE, .oldest = NONE};
-    if (!resize(p, cap < FIRST ? cap : FIRST)) {
+    if (cap && !resize(p, cap < FIRST ? cap : FIRST)) {
         alloc->free(alloc->context, p);
         return NULL;
     }
@@ -132,9 +132,14 @@ void key_pool_free(struct key_pool *p)
     alloc->free(alloc->context, p);
 }
 
+bool key_pool_keeps(const struct key_pool *p)
+{
+    return p->cap > 0;
+}
+
 size_t key_pool_bytes(const struct key_pool *p)
 {
-    return sizeof *p + p->size * sizeof *p->entries + (p->table_mask + 1) * sizeof *p->table;
+    return sizeof *p + p->size * sizeof *p->entries + (p->cap ? (p->table_mask + 1) * sizeof *p->table : 0);
 }
 
 uint32_t key_pool_count(const struct key_pool *p)
@@ -191,6 +196,8 @@ void key_pool_check(const struct key_pool *p)
 {
     uint32_t count = 0, newer = NONE, filled = 0;
     core_assert(p->used <= p->size && p->size <= p->cap);
+    if (!p->cap)
+        return;
     for (uint32_t i = p->newest; i != NONE; newer = i, i = p->entries[i].older) {
         core_assert(i < p->used && p->entries[i].newer == newer);
         core_assert(++count <= p->used);

@@ -8,6 +8,8 @@ struct key_pair {
     uint8_t send[SEAL_KEY_SIZE], receive[SEAL_KEY_SIZE];
 };
 
+/* False: a pool of cap 0, which nothing may be looked up in. */
+bool key_pool_keeps(const struct key_pool *p);
 /* Where (ours, peer) belongs: a hash keyed by the owner's secret, so that nobody can aim at one place. */
 uint32_t key_pool_place(const struct key_pool *p, const uint8_t secret[16], const uint8_t peer[NODE_KEY_SIZE]);
 /* Found: becomes the most recently used. NULL: not there. The pointer is valid until the next insert. */

@@ -561,6 +561,37 @@ static void the_cheap_table_runs_the_same_rules(void **state)
     key_pool_free(keys);
 }
 
+/* Cap 0 derives each time: the same bytes as with a pool, nothing kept, no budget drawn on. */
+static void without_a_pool_the_bytes_are_the_same(void **state)
+{
+    struct network network = {{1}, {0}, false};
+    struct key_pool *keys[2] = {key_pool_new(&core_alloc_libc, &core_crypto_cheap, 10),
+                                key_pool_new(&core_alloc_libc, &core_crypto_cheap, 0)};
+    uint8_t wire[2][DATAGRAM_MAX], plain[DATAGRAM_MAX], sender[32];
+    size_t size = 0, plain_size;
+    (void)state;
+    for (int pooled = 0; pooled < 2; pooled++) {
+        struct peer a, b;
+        uint8_t seed[32] = {1};
+        core_crypto_cheap.identity(&a.me, (seed[1] = 1, seed));
+        core_crypto_cheap.identity(&b.me, (seed[1] = 2, seed));
+        datagram_channel_init(&a.channel, &a.me, &network, &core_crypto_cheap, keys[pooled], seed, 0);
+        datagram_channel_init(&b.channel, &b.me, &network, &core_crypto_cheap, keys[pooled], seed, 0);
+        size = datagram_seal(&a.channel, b.me.key, (const uint8_t *)"hello", 5, wire[pooled]);
+        assert_int_equal(size, 5 + DATAGRAM_OVERHEAD);
+        assert_int_equal(datagram_open(&b.channel, 0, wire[pooled], size, sender, plain, &plain_size, NULL, NULL), 0);
+        assert_memory_equal(plain, "hello", 5);
+        wire[pooled][size - 1] ^= 1;
+        assert_int_equal(datagram_open(&b.channel, 0, wire[pooled], size, sender, plain, &plain_size, NULL, NULL), ERR_AUTH);
+        assert_int_equal(b.channel.budget, pooled ? DATAGRAM_NEW_KEYS_BURST : DATAGRAM_NEW_KEYS_BURST - 1);
+        assert_int_equal(key_pool_count(keys[pooled]), pooled ? 0 : 2);
+        key_pool_check(keys[pooled]);
+    }
+    assert_memory_equal(wire[0], wire[1], size);
+    key_pool_free(keys[0]);
+    key_pool_free(keys[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -581,6 +612,7 @@ int main(void)
         cmocka_unit_test(the_pool_agrees_with_a_naive_model),
         cmocka_unit_test(a_pool_without_memory_goes_on_with_what_it_has),
         cmocka_unit_test(the_cheap_table_runs_the_same_rules),
+        cmocka_unit_test(without_a_pool_the_bytes_are_the_same),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,7 +56,7 @@ static void table_init(struct bench_table *b, uint8_t k)
     dht_config_default(&b->config);
     b->config.k = k;
     b->slab = calloc(dht_table_slots(&b->config), sizeof *b->slab);
-    b->next = calloc(dht_table_slots(&b->config), sizeof *b->next);
+    b->next = calloc(1, dht_table_links_size(&b->config));
     dht_table_init(&b->t, &b->config, 0, b->slab, b->next);
 }
 
@@ -185,11 +185,10 @@ static void test_pending(void **state)
     struct dht_config c;
     dht_config_default(&c);
     c.pending_max = 4;
-    struct dht_pending slots[4] = {0};
     struct dht_pendings p;
     uint8_t secret[32] = {1}, key[32] = {2}, wrong[32] = {3};
     struct net_addr a = net_addr_v4(10, 0, 0, 1, 1), other = net_addr_v4(10, 0, 0, 1, 2);
-    dht_pendings_init(&p, &c, slots);
+    dht_pendings_init(&p, &c, &core_alloc_libc);
     struct dht_pending *s[4];
     for (int i = 0; i < 4; i++)
         assert_non_null(s[i] = dht_pending_add(&p, &c, &core_crypto_real, secret, 1000, DHT_ASK_PING, key, 0, &a, 0));
@@ -218,12 +217,14 @@ static void test_pending(void **state)
     for (int i = 0; i < 3; i++)
         dht_pending_free(&p, dht_pending_due(&p, 1000 + CORE_MS(3000)));
     assert_int_equal(p.next, CORE_NEVER);
+    assert_null(p.slots); /* an idle node holds none */
     /* known peers get twice their own time, within bounds */
     s[0] = dht_pending_add(&p, &c, &core_crypto_real, secret, 0, DHT_ASK_PING, key, 0, &a, 400000);
     assert_int_equal(s[0]->soft, 800000 + p.var_us);
     s[1] = dht_pending_add(&p, &c, &core_crypto_real, secret, 0, DHT_ASK_PING, key, 0, &a, 10);
     assert_int_equal(s[1]->soft, c.timeout_min);
     dht_pendings_check(&p);
+    dht_pendings_fini(&p);
 }
 
 /* Each message that is refused, and why; then unknown keys, which are not. */
