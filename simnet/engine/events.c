@@ -1,5 +1,7 @@
-/* Two 4-ary heaps: events by value, deadlines indexed by node. Some thousand datagrams are under way at a
- * time, so the first stays in the cache; the second has one entry a node and is moved in place. */
+/* Three 4-ary heaps. Events by value in two: what is soon (the datagrams under way, some thousands, which
+ * stay in the cache) and what is later (a life's end, the next look-up: some for every node). Deadlines in
+ * the third, one entry a node, moved in place; only ever towards earlier: a deadline that was put off is
+ * looked at again when its old time comes, since most are put off many times. */
 #include "simnet/engine/events.h"
 
 #include "node/base/assert.h"
@@ -9,18 +11,25 @@
 #include <string.h>
 
 #define NOWHERE UINT32_MAX
+#define SOON    CORE_SECONDS(2)
 
 struct deadline {
     core_time at;
     uint32_t node;
 };
 
-struct sim_events {
-    struct sim_event *heap;
+struct heap {
+    struct sim_event *all;
     uint32_t count, cap;
+};
+
+struct sim_events {
+    struct heap soon, later;
+    core_time now; /* of the event taken last */
     struct deadline *deadlines;
     uint32_t deadline_count, nodes;
     uint32_t *place; /* of a node in `deadlines`, or NOWHERE */
+    core_time *due;  /* of a node: at or after its entry in `deadlines`; CORE_NEVER: none */
 };
 
 static void *must(void *memory)
@@ -40,13 +49,16 @@ struct sim_events *sim_events_new(uint32_t nodes)
     q->nodes = nodes;
     q->deadlines = calloc(nodes ? nodes : 1, sizeof *q->deadlines);
     q->place = malloc((nodes ? nodes : 1) * sizeof *q->place);
-    if (!q->deadlines || !q->place) {
+    q->due = malloc((nodes ? nodes : 1) * sizeof *q->due);
+    if (!q->deadlines || !q->place || !q->due) {
         free(q->deadlines);
         free(q->place);
+        free(q->due);
         free(q);
         return NULL;
     }
     memset(q->place, 0xff, nodes * sizeof *q->place);
+    memset(q->due, 0xff, nodes * sizeof *q->due); /* CORE_NEVER */
     return q;
 }
 
@@ -54,11 +66,15 @@ void sim_events_free(struct sim_events *q, void (*drop)(void *context, struct si
 {
     if (!q)
         return;
-    for (uint32_t i = 0; drop && i < q->count; i++)
-        drop(context, &q->heap[i]);
-    free(q->heap);
+    for (uint32_t i = 0; drop && i < q->soon.count; i++)
+        drop(context, &q->soon.all[i]);
+    for (uint32_t i = 0; drop && i < q->later.count; i++)
+        drop(context, &q->later.all[i]);
+    free(q->soon.all);
+    free(q->later.all);
     free(q->deadlines);
     free(q->place);
+    free(q->due);
     free(q);
 }
 
@@ -76,34 +92,35 @@ static bool event_before(const struct sim_event *a, const struct sim_event *b)
 void sim_events_push(struct sim_events *q, const struct sim_event *e)
 {
     core_assert(e->kind != 0);
-    if (q->count == q->cap) {
-        q->cap = q->cap ? q->cap * 2 : 1024;
-        q->heap = must(realloc(q->heap, q->cap * sizeof *q->heap));
+    struct heap *h = e->at > q->now + SOON ? &q->later : &q->soon;
+    if (h->count == h->cap) {
+        h->cap = h->cap ? h->cap * 2 : 1024;
+        h->all = must(realloc(h->all, h->cap * sizeof *h->all));
     }
-    uint32_t i = q->count++;
-    for (; i > 0 && event_before(e, &q->heap[(i - 1) / 4]); i = (i - 1) / 4)
-        q->heap[i] = q->heap[(i - 1) / 4];
-    q->heap[i] = *e;
+    uint32_t i = h->count++;
+    for (; i > 0 && event_before(e, &h->all[(i - 1) / 4]); i = (i - 1) / 4)
+        h->all[i] = h->all[(i - 1) / 4];
+    h->all[i] = *e;
 }
 
-static void event_take(struct sim_events *q, struct sim_event *out)
+static void event_take(struct heap *h, struct sim_event *out)
 {
-    *out = q->heap[0];
-    const struct sim_event last = q->heap[--q->count];
+    *out = h->all[0];
+    const struct sim_event last = h->all[--h->count];
     uint32_t i = 0;
     for (;;) {
-        uint32_t child = 4 * i + 1, end = child + 4 < q->count ? child + 4 : q->count, best = child;
-        if (child >= q->count)
+        uint32_t child = 4 * i + 1, end = child + 4 < h->count ? child + 4 : h->count, best = child;
+        if (child >= h->count)
             break;
         for (uint32_t c = child + 1; c < end; c++)
-            if (event_before(&q->heap[c], &q->heap[best]))
+            if (event_before(&h->all[c], &h->all[best]))
                 best = c;
-        if (!event_before(&q->heap[best], &last))
+        if (!event_before(&h->all[best], &last))
             break;
-        q->heap[i] = q->heap[best];
+        h->all[i] = h->all[best];
         i = best;
     }
-    q->heap[i] = last;
+    h->all[i] = last;
 }
 
 static bool deadline_before(const struct deadline *a, const struct deadline *b)
@@ -159,67 +176,99 @@ static void deadline_remove(struct sim_events *q, uint32_t node)
 void sim_events_deadline(struct sim_events *q, uint32_t node, core_time at)
 {
     core_assert(node < q->nodes);
-    if (at == CORE_NEVER) {
-        deadline_remove(q, node);
-        return;
-    }
-    struct deadline d = {at, node};
     uint32_t i = q->place[node];
-    if (i == NOWHERE)
-        deadline_up(q, q->deadline_count++, d);
+    q->due[node] = at;
+    if (at == CORE_NEVER)
+        deadline_remove(q, node);
+    else if (i == NOWHERE)
+        deadline_up(q, q->deadline_count++, (struct deadline){at, node});
     else if (at < q->deadlines[i].at)
-        deadline_up(q, i, d);
-    else if (at > q->deadlines[i].at)
-        deadline_down(q, i, d);
+        deadline_up(q, i, (struct deadline){at, node});
 }
 
-static bool deadline_first(const struct sim_events *q)
+/* Puts off what was put off, until the first deadline is a true one. */
+static void deadlines_settle(struct sim_events *q)
 {
-    if (!q->deadline_count)
-        return false;
-    if (!q->count)
-        return true;
-    const struct sim_event *e = &q->heap[0];
-    const struct deadline *d = &q->deadlines[0];
-    return d->at != e->at ? d->at < e->at : d->node < e->to; /* equal: the event first */
+    while (q->deadline_count) {
+        uint32_t node = q->deadlines[0].node;
+        if (q->due[node] == q->deadlines[0].at)
+            return;
+        deadline_down(q, 0, (struct deadline){q->due[node], node});
+    }
 }
 
-core_time sim_events_next(const struct sim_events *q)
+static struct heap *first_heap(struct sim_events *q)
 {
-    core_time at = q->count ? q->heap[0].at : CORE_NEVER;
+    if (!q->later.count)
+        return &q->soon;
+    return !q->soon.count || event_before(&q->later.all[0], &q->soon.all[0]) ? &q->later : &q->soon;
+}
+
+core_time sim_events_next(struct sim_events *q)
+{
+    const struct heap *h = first_heap(q);
+    core_time at = h->count ? h->all[0].at : CORE_NEVER;
+    deadlines_settle(q);
     return q->deadline_count ? core_time_min(at, q->deadlines[0].at) : at;
 }
 
 bool sim_events_pop(struct sim_events *q, core_time until, struct sim_event *out)
 {
-    if ((!q->count && !q->deadline_count) || sim_events_next(q) > until)
+    struct heap *h = first_heap(q);
+    const struct sim_event *e = h->count ? &h->all[0] : NULL;
+    deadlines_settle(q);
+    const struct deadline *d = q->deadline_count ? &q->deadlines[0] : NULL;
+    bool event =
+        e && (!d || (d->at != e->at ? e->at < d->at : e->to <= d->node)); /* equal: the event first */
+    if ((!e && !d) || (event ? e->at : d->at) > until)
         return false;
-    if (!deadline_first(q)) {
-        event_take(q, out);
-        return true;
+    if (event) {
+        event_take(h, out);
+    } else {
+        *out = (struct sim_event){.at = d->at, .to = d->node, .from = d->node};
+        q->due[out->to] = CORE_NEVER;
+        deadline_remove(q, out->to);
     }
-    *out = (struct sim_event){
-        .at = q->deadlines[0].at, .to = q->deadlines[0].node, .from = q->deadlines[0].node};
-    deadline_remove(q, out->to);
+    q->now = out->at;
     return true;
+}
+
+uint32_t sim_events_near(const struct sim_events *q, struct sim_event out[SIM_NEAR])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; count < SIM_NEAR && (i < q->soon.count || i < q->deadline_count); i++) {
+        if (i < q->soon.count)
+            out[count++] = q->soon.all[i];
+        if (i < q->deadline_count && count < SIM_NEAR)
+            out[count++] = (struct sim_event){.to = q->deadlines[i].node};
+    }
+    return count;
 }
 
 uint32_t sim_events_count(const struct sim_events *q)
 {
-    return q->count;
+    return q->soon.count + q->later.count;
 }
 
 size_t sim_events_bytes(const struct sim_events *q)
 {
-    return sizeof *q + q->cap * sizeof *q->heap + q->nodes * (sizeof *q->deadlines + sizeof *q->place);
+    return sizeof *q + (q->soon.cap + q->later.cap) * sizeof(struct sim_event) +
+           q->nodes * (sizeof *q->deadlines + sizeof *q->place + sizeof *q->due);
+}
+
+static void heap_check(const struct heap *h)
+{
+    for (uint32_t i = 1; i < h->count; i++)
+        core_assert(!event_before(&h->all[i], &h->all[(i - 1) / 4]));
 }
 
 void sim_events_check(const struct sim_events *q)
 {
-    for (uint32_t i = 1; i < q->count; i++)
-        core_assert(!event_before(&q->heap[i], &q->heap[(i - 1) / 4]));
+    heap_check(&q->soon);
+    heap_check(&q->later);
     for (uint32_t i = 0; i < q->deadline_count; i++) {
         core_assert(q->place[q->deadlines[i].node] == i);
+        core_assert(q->due[q->deadlines[i].node] >= q->deadlines[i].at);
         core_assert(i == 0 || !deadline_before(&q->deadlines[i], &q->deadlines[(i - 1) / 4]));
     }
 }

@@ -34,7 +34,11 @@ void sim_events_deadline(struct sim_events *q, uint32_t node, core_time at);
 /* The next event at or before `until`; false: none. A deadline is given as kind 0 with `to` set, and is
  * disarmed by this. */
 bool sim_events_pop(struct sim_events *q, core_time until, struct sim_event *out);
-core_time sim_events_next(const struct sim_events *q); /* CORE_NEVER: empty */
+core_time sim_events_next(struct sim_events *q); /* CORE_NEVER: empty */
+#define SIM_NEAR 8
+/* Events among which the next ones probably are, the likeliest first; deadlines as kind 0. A hint for
+ * prefetching. */
+uint32_t sim_events_near(const struct sim_events *q, struct sim_event out[SIM_NEAR]);
 uint32_t sim_events_count(const struct sim_events *q);
 size_t sim_events_bytes(const struct sim_events *q);
 void sim_events_check(const struct sim_events *q); /* asserts the heap orders */

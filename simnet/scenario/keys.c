@@ -84,6 +84,8 @@ static const struct sim_key keys[] = {
     COUNT("node.dht.pending_max", node.dht.pending_max, 8, 4096, "outstanding requests of a node"),
     COUNT("node.dht.records_max", node.dht.records_max, 1, 1u << 24, "records a node stores"),
     TIME("node.dht.refresh", node.dht.refresh, CORE_SECONDS(10), MONTH, "bucket refresh"),
+    TIME("node.dht.check", node.dht.check, CORE_SECONDS(10), MONTH,
+         "silence after which a contact is asked when another waits for its place"),
     TIME("node.dht.timeout_min", node.dht.timeout_min, CORE_MS(1), CORE_MINUTES(1), "least request time-out"),
     TIME("node.dht.timeout_max", node.dht.timeout_max, CORE_MS(1), CORE_MINUTES(1),
          "greatest request time-out"),

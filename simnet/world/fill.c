@@ -72,6 +72,7 @@ static void fill_node(struct sim_world *w, uint32_t i, const struct placed *all)
     }
     struct dht_node *d = n->dht;
     d->joined = true;
+    dht_vote_size(&d->votes, w->count);
     d->now = w->now;
     d->last_heard = w->now;
     d->timers[DHT_TIMER_REFRESH] = w->now + sim_random_below(&r, CORE_SECONDS(30));

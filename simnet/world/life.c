@@ -58,7 +58,8 @@ static bool objects_new(struct sim_world *w, struct sim_node *n, core_time born)
         n->dht = n->node ? node_dht(n->node) : NULL;
         return n->node != NULL;
     }
-    n->dht = w->alloc.alloc(w->alloc.context, dht_node_size(w->env.config));
+    n->dht = pool_take(&w->dhts);
+    w->held += n->dht ? w->dhts.object_size : 0;
     if (n->dht)
         dht_init(n->dht, &w->env, &n->me, &w->network, seed, born);
     return n->dht != NULL;
@@ -70,7 +71,8 @@ static void objects_free(struct sim_world *w, struct sim_node *n)
         node_free(n->node);
     } else {
         dht_fini(n->dht);
-        w->alloc.free(w->alloc.context, n->dht);
+        pool_give(&w->dhts, n->dht);
+        w->held -= w->dhts.object_size;
     }
     n->node = NULL;
     n->dht = NULL;

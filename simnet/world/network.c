@@ -194,7 +194,7 @@ uint32_t sim_loss(const struct sim_world *w, uint32_t from, uint32_t to)
 
 static void put_on_the_way(struct sim_world *w, uint32_t from, uint32_t to, core_time at, struct bytes bytes)
 {
-    uint8_t *copy = pool_take(&w->datagrams);
+    uint8_t *copy = pool_take_raw(&w->datagrams);
     if (!copy) {
         w->datagrams_lost++;
         return;

@@ -4,16 +4,19 @@
 #include "dht/node_state.h"
 #include "node/base/assert.h"
 #include "node/channel/key_pool.h"
+#include "simnet/engine/memory.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK        CORE_SECONDS(10)
-#define SPIN_MOST   2000            /* wakes of one node at one time */
-#define PROGRESS_IN CORE_MINUTES(3) /* after faults stop, what begins must succeed */
-#define RECORDS_MAX 200000000u
+#define TICK           CORE_SECONDS(10)
+#define SPIN_MOST      2000            /* wakes of one node at one time */
+#define PROGRESS_IN    CORE_MINUTES(3) /* after faults stop, what begins must succeed */
+#define RECORDS_MAX    200000000u
+#define LARGE_WORLD    2000 /* nodes; smaller ones stay in the cache */
+#define PREFETCH_BYTES 3072 /* of a node: its state, its table's buckets and links */
 
 void sim_fail(struct sim_world *w, const char *format, ...)
 {
@@ -88,7 +91,7 @@ static void world_release(struct sim_world *w)
         free(w->nodes[i].saved);
         free(w->nodes[i].holes);
     }
-    free(w->nodes);
+    sim_alloc_large.free(NULL, w->nodes);
     free(w);
 }
 
@@ -111,12 +114,12 @@ struct sim_world *sim_world_new(const struct sim_config *config, struct sim_metr
     w->alloc = (struct core_alloc){counted_alloc, counted_free, w};
     const struct core_crypto *crypto =
         config->scenario.crypto == SIM_CRYPTO_REAL ? &core_crypto_real : &core_crypto_cheap;
+    uint32_t pooled = config->scenario.crypto == SIM_CRYPTO_REAL ? config->node.key_pool : 0;
     sim_trace_init(&w->trace);
-    w->nodes = calloc(w->count, sizeof *w->nodes);
+    w->nodes = sim_alloc_large.alloc(NULL, w->count * sizeof *w->nodes);
     w->events = sim_events_new(w->count);
-    w->env = (struct dht_env){
-        &config->node.dht, crypto,      key_pool_new(&core_alloc_libc, crypto, config->node.key_pool),
-        &w->alloc,         &w->lookups, &w->records};
+    w->env = (struct dht_env){&config->node.dht, crypto,      key_pool_new(&core_alloc_libc, crypto, pooled),
+                              &w->alloc,         &w->lookups, &w->records};
     w->xfer_env = (struct xfer_env){&config->node.xfer, crypto, &w->alloc};
     if (!w->nodes || !w->events || !w->env.keys || !batches_new(w)) {
         sim_events_free(w->events, NULL, NULL);
@@ -125,9 +128,10 @@ struct sim_world *sim_world_new(const struct sim_config *config, struct sim_metr
         return NULL;
     }
     memset(w->network.id, 0x51, sizeof w->network.id);
-    pool_init(&w->lookups, &core_alloc_libc, dht_lookup_size(&config->node.dht), 64 + 16 * w->count);
-    pool_init(&w->records, &core_alloc_libc, dht_record_size(), RECORDS_MAX);
-    pool_init(&w->datagrams, &core_alloc_libc, DATAGRAM_MAX, 64u << 20);
+    sim_pool_init(&w->dhts, dht_node_size(&config->node.dht), w->count, w->count);
+    sim_pool_init(&w->lookups, dht_lookup_size(&config->node.dht), 64 + 16 * w->count, w->count / 16);
+    sim_pool_init(&w->records, dht_record_size(), RECORDS_MAX, w->count);
+    sim_pool_init(&w->datagrams, DATAGRAM_MAX, 64u << 20, w->count / 8);
     pool_init(&w->ops, &core_alloc_libc, sizeof(struct sim_op), UINT32_MAX - 1);
     identities(w);
     sim_place_nodes(w);
@@ -158,6 +162,7 @@ void sim_world_free(struct sim_world *w)
     sim_events_free(w->events, event_drop, w);
     core_assert(w->held == 0); /* memory back to its baseline */
     sim_loads_free(w);
+    pool_fini(&w->dhts);
     pool_fini(&w->lookups);
     pool_fini(&w->records);
     pool_fini(&w->datagrams);
@@ -290,13 +295,25 @@ static void wake(struct sim_world *w, uint32_t i)
     check_node(w, i);
 }
 
+/* The head (who, for whom, nonce) and the seal's tag, which is a sum over all the rest. */
+static void trace_datagram(struct sim_world *w, const uint8_t *data, size_t size)
+{
+    if (size < DATAGRAM_OVERHEAD) {
+        sim_trace_bytes(&w->trace, data, size);
+        return;
+    }
+    sim_trace_word(&w->trace, size);
+    sim_trace_bytes(&w->trace, data, DATAGRAM_HEAD);
+    sim_trace_bytes(&w->trace, data + size - SEAL_TAG_SIZE, SEAL_TAG_SIZE);
+}
+
 static void datagram(struct sim_world *w, const struct sim_event *e)
 {
     struct sim_node *n = &w->nodes[e->to];
     if (n->dht && sim_nat_passes(w, e->to, e->from)) {
         sim_trace_word(&w->trace, e->at);
         sim_trace_word(&w->trace, (uint64_t)e->from << 32 | e->to);
-        sim_trace_bytes(&w->trace, e->data, e->size);
+        trace_datagram(w, e->data, e->size);
         const struct net_addr *from = &w->nodes[e->from].addr;
         if (n->node)
             node_datagram(n->node, w->now, from, e->data, e->size, sim_out(w));
@@ -365,8 +382,31 @@ static void begin(struct sim_world *w)
     sim_world_at(w, w->now, SIM_WORLD, SIM_WORLD, SIM_EVENT_TICK, 0, 0, NULL);
 }
 
+/* In a large world every event is for a node that the cache has forgotten. The next event's node is fetched
+ * while this one is handled: first where it is, and one event later what it begins with. */
+static void prefetch(struct sim_world *w)
+{
+    struct sim_event near[SIM_NEAR];
+    uint32_t count = sim_events_near(w->events, near);
+    for (uint32_t i = 0; i < count; i++) {
+        if (near[i].to >= w->count)
+            continue;
+        const struct sim_node *n = &w->nodes[near[i].to];
+        __builtin_prefetch(n);
+        __builtin_prefetch(&n->woken);
+        if (i > 1)
+            continue;
+        const uint8_t *dht = (const uint8_t *)n->dht, *data = near[i].data;
+        for (size_t line = 0; dht && line < PREFETCH_BYTES; line += 64)
+            __builtin_prefetch(dht + line);
+        for (size_t line = 0; data && near[i].kind == SIM_EVENT_DATAGRAM && line < near[i].size; line += 64)
+            __builtin_prefetch(data + line);
+    }
+}
+
 bool sim_world_run(struct sim_world *w, core_time until)
 {
+    bool large = w->count >= LARGE_WORLD;
     struct sim_event e;
     if (!w->begun)
         begin(w);
@@ -374,6 +414,8 @@ bool sim_world_run(struct sim_world *w, core_time until)
         core_assert(e.at >= w->now);
         w->now = e.at;
         w->events_done++;
+        if (large)
+            prefetch(w);
         handle(w, &e);
     }
     if (!w->failure[0])

@@ -48,24 +48,28 @@ struct sim_op { /* an operation of a node's DHT that a load began */
 };
 
 struct sim_node {
-    struct dht_node *dht; /* NULL: down */
-    struct node *node;    /* NULL: down, or a run without streams */
-    struct node_identity me;
+    /* One cache line: what others need of it to send to it. */
+    struct dht_node *dht;  /* NULL: down */
+    struct node *node;     /* NULL: down, or a run without streams */
+    struct sim_nat *holes; /* NULL: not behind a NAT */
     struct net_addr addr;
-    uint32_t index, number; /* number: of its last event as a source */
-    uint32_t life;          /* counts starts; what is scheduled for a former life is dropped */
-    uint32_t draws;         /* of network draws as a sender */
-    int32_t x, y, height;   /* place [us] */
     bool hostile, nat, gone; /* gone: has left for good, by the swarm's load */
+    int32_t x, y, height;    /* place [us] */
+    /* One more: what its own events need. */
+    core_time woken; /* woken, wakes: how often at this very time (a node that spins) */
+    uint32_t wakes;
+    uint32_t index, number; /* number: of its last event as a source */
+    uint32_t draws;         /* of network draws as a sender */
+    uint32_t life;          /* counts starts; what is scheduled for a former life is dropped */
+    uint32_t op;            /* of its last operation */
+    struct sim_op *ops;     /* operations under way, newest first */
+    core_time started;
+    void *flow; /* the flow's own */
+    /* The rest. */
+    struct node_identity me;
     uint8_t *saved; /* what EFFECT_PERSIST (or the DHT's contacts) gave last; survives a stop */
     uint32_t saved_size;
-    uint32_t op;              /* of its last operation */
-    core_time started, woken; /* woken, wakes: how often at this very time (a node that spins) */
-    uint32_t wakes;
     struct sim_random churn, load;
-    struct sim_nat *holes; /* NULL: not behind a NAT */
-    struct sim_op *ops;    /* operations under way, newest first */
-    void *flow;            /* the flow's own */
 };
 
 /* How streams and transfers hang on. All may be NULL. `effect` gets DIAL, HANGUP, READY, CONTENT, SERVE and
@@ -97,7 +101,7 @@ struct sim_world {
     struct network network;
     struct dht_env env;
     struct xfer_env xfer_env;
-    struct pool lookups, records, datagrams, ops;
+    struct pool dhts, lookups, records, datagrams, ops;
     struct core_alloc alloc; /* counts what nodes hold */
     uint64_t held;           /* [bytes] */
     struct effects batch[2];
@@ -144,9 +148,9 @@ uint32_t sim_loss(const struct sim_world *w, uint32_t from, uint32_t to); /* of 
 bool sim_fault_cut(const struct sim_world *w, uint32_t from, uint32_t to); /* a partition lies between */
 /* When what is due at `at` really comes: later, if the link from..to is clogged then. */
 core_time sim_fault_clogged(const struct sim_world *w, uint32_t from, uint32_t to, core_time at);
-core_time sim_fault_slow(const struct sim_world *w, uint32_t i);      /* so much later node i does what it does */
-uint64_t sim_fault_unix_ms(const struct sim_world *w, uint32_t i);    /* what its clock shows */
-bool sim_fault_disk_full(const struct sim_world *w, uint32_t i);      /* what it saves now is lost */
+core_time sim_fault_slow(const struct sim_world *w, uint32_t i); /* so much later node i does what it does */
+uint64_t sim_fault_unix_ms(const struct sim_world *w, uint32_t i); /* what its clock shows */
+bool sim_fault_disk_full(const struct sim_world *w, uint32_t i);   /* what it saves now is lost */
 void sim_place_nodes(struct sim_world *w);
 void sim_send(struct sim_world *w, uint32_t from, const struct net_addr *to, struct bytes bytes);
 /* May this datagram come in through the receiver's NAT? */

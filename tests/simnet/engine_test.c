@@ -36,7 +36,7 @@ static void events_come_in_order(void **state)
     (void)state;
     sim_random_init(&r, 1, 2, 3);
     for (uint32_t i = 0; i < EVENTS; i++) {
-        all[i] = (struct sim_event){.at = sim_random_below(&r, 50),
+        all[i] = (struct sim_event){.at = 200000 * sim_random_below(&r, 50), /* soon and later */
                                     .to = (uint32_t)sim_random_below(&r, 5),
                                     .from = (uint32_t)sim_random_below(&r, 5),
                                     .number = i,
@@ -47,7 +47,7 @@ static void events_come_in_order(void **state)
     }
     qsort(all, EVENTS, sizeof all[0], by_order);
     for (uint32_t i = 0; i < EVENTS; i++) {
-        assert_true(sim_events_pop(q, 1000, &e));
+        assert_true(sim_events_pop(q, CORE_SECONDS(10), &e));
         assert_int_equal(e.number, all[i].number);
     }
     assert_false(sim_events_pop(q, CORE_NEVER, &e));
