@@ -70,6 +70,29 @@ static void print_invite(struct app *app)
         printf("invite     %s\n", text);
 }
 
+/* A listener on every address is told by those that a telephone beside this computer can use. */
+static void greet_browser(struct app *app)
+{
+    const char *http = gateways_address(app->gateways, GATEWAY_HTTP);
+    uv_interface_address_t *list;
+    int count = 0;
+    if (!http)
+        return;
+    if (strncmp(http, "0.0.0.0:", 8) != 0 || uv_interface_addresses(&list, &count) != 0) {
+        printf("browser    http://%s/\n", http);
+        return;
+    }
+    printf("browser    http://127.0.0.1:%s/\n", http + 8);
+    for (int i = 0; i < count; i++) {
+        char text[64];
+        if (list[i].is_internal || list[i].address.address4.sin_family != AF_INET ||
+            uv_ip4_name(&list[i].address.address4, text, sizeof text) != 0)
+            continue;
+        printf("           http://%s:%s/   from other computers and telephones, with an account\n", text, http + 8);
+    }
+    uv_free_interface_addresses(list, count);
+}
+
 static void greet(struct app *app, bool again)
 {
     char node[NODE_ID_TEXT_SIZE + 1], a[NET_ADDR_TEXT_MAX], b[NET_ADDR_TEXT_MAX];
@@ -83,9 +106,7 @@ static void greet(struct app *app, bool again)
                v4->port && v6->port ? ", " : "", v6->port ? net_addr_format(b, v6) : "");
     else
         printf("listening  off: this node takes no connections\n");
-    const char *http = gateways_address(app->gateways, GATEWAY_HTTP);
-    if (http)
-        printf("browser    http://%s/\n", http);
+    greet_browser(app);
     if (gateways_address(app->gateways, GATEWAY_FTP))
         printf("ftp        ftp://%s/\n", gateways_address(app->gateways, GATEWAY_FTP));
     if (gateways_address(app->gateways, GATEWAY_DNS))

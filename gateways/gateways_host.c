@@ -120,6 +120,10 @@ static int start_all(struct gateways *g, char *message)
     snprintf(message, APP_MESSAGE_MAX, "out of memory");
     struct limits_config limits;
     limits_config_default(&limits);
+    if (g->app->config.gateway_connections)
+        limits.open_max = (uint32_t)g->app->config.gateway_connections;
+    if (g->app->config.gateway_per_address)
+        limits.open_per_address_max = (uint32_t)g->app->config.gateway_per_address;
     host_random(limits.seed, sizeof limits.seed);
     g->sessions = sessions_new(&limits, clock_of, g->app);
     if (g->sessions)
@@ -144,7 +148,7 @@ struct gateways *gateways_start(struct app *app, char *message)
         return NULL;
     }
     g->app = app;
-    g->content_timeout_ms = CONTENT_TIMEOUT_MS;
+    g->content_timeout_ms = app->config.http_timeout_s ? app->config.http_timeout_s * 1000 : CONTENT_TIMEOUT_MS;
     app->gateways = g;
     app->on_stop = on_app_stop;
     if (start_all(g, message) == 0)

@@ -8,8 +8,7 @@
 
 #define QUEUE_STOP (16u * 1024u)  /* replies that nobody reads yet: then nothing more is run [bytes] */
 #define QUEUE_MAX  (512u * 1024u) /* then the connection ends: a page of STAT fits */
-#define LINGER_MS  2000           /* for the last reply to reach a client that does not read, or goes on sending */
-#define LINGER_MAX (1u << 20)     /* of what it goes on sending [bytes] */
+#define LINGER_MS  2000           /* for the last reply to a client that does not read */
 
 static void conn_go(struct ftp_conn *c);
 static void read_update(struct ftp_conn *c);
@@ -128,8 +127,12 @@ static void on_written(uv_write_t *write, int status)
     free(write);
     if (status != 0)
         ftp_conn_close(c);
-    else if (!c->closing && !c->hangup && c->tcp.write_queue_size == 0)
-        conn_go(c);
+    else if (!c->closing && c->tcp.write_queue_size == 0) {
+        if (c->hangup)
+            ftp_conn_close(c);
+        else
+            conn_go(c);
+    }
 }
 
 void ftp_conn_say(struct ftp_conn *c, const void *text, size_t size)
@@ -157,29 +160,17 @@ void ftp_conn_say(struct ftp_conn *c, const void *text, size_t size)
     }
 }
 
-static void on_shutdown(uv_shutdown_t *request, int status)
-{
-    struct ftp_conn *c = request->data;
-    if (status != 0 || c->half)
-        ftp_conn_close(c);
-    ftp_conn_unhold(c);
-}
-
-/* Closed while the client still sends, the socket would answer with a reset, which overtakes our last reply. So what still comes is read and thrown
- * away, for a moment. */
 static void hang_up(struct ftp_conn *c)
 {
     c->hangup = true;
     ftp_move_end(c);
     ftp_data_close(c);
-    c->shutdown.data = c;
-    if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown) != 0) {
+    if (c->tcp.write_queue_size == 0) {
         ftp_conn_close(c);
-        return;
+    } else {
+        uv_timer_start(&c->timer, on_timer, LINGER_MS, 0);
+        c->timer_at = 0;
     }
-    c->handles++;
-    uv_timer_start(&c->timer, on_timer, LINGER_MS, 0);
-    c->timer_at = 0;
 }
 
 /* ---- Wishes ---- */
@@ -436,7 +427,7 @@ void ftp_conn_data(struct ftp_conn *c, int status)
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct ftp_conn *c = handle->data;
-    size_t room = c->hangup ? sizeof c->server->in : ftp_session_room(c->s);
+    size_t room = ftp_session_room(c->s);
     (void)suggested;
     *buf = uv_buf_init((char *)c->server->in, (unsigned)(room < sizeof c->server->in ? room : sizeof c->server->in));
 }
@@ -447,12 +438,6 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     (void)buf;
     if (n == 0)
         return;
-    if (c->hangup) {
-        c->lingered += n > 0 ? (uint32_t)n : 0;
-        if (n < 0 || c->lingered > LINGER_MAX)
-            ftp_conn_close(c);
-        return;
-    }
     struct ftp_effects *out = &c->server->out;
     ftp_effects_reset(out);
     if (n == UV_EOF && c->task != TASK_STORE) { /* a script that says all at once and then listens */
@@ -473,7 +458,7 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 /* Reading stops while lines wait that cannot run, or replies that nobody reads: the rest waits in the client. */
 static void read_update(struct ftp_conn *c)
 {
-    bool want = !c->half && (c->hangup || (c->tcp.write_queue_size <= QUEUE_STOP && ftp_session_room(c->s) > 0));
+    bool want = !c->hangup && !c->half && c->tcp.write_queue_size <= QUEUE_STOP && ftp_session_room(c->s) > 0;
     if (want == c->reading)
         return;
     c->reading = want;
@@ -554,7 +539,6 @@ static bool begin(struct ftp_conn *c)
     if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->tcp) != 0 || !addresses(c))
         return false;
     uv_tcp_nodelay(&c->tcp, 1);
-    uv_tcp_keepalive(&c->tcp, 1, 60); /* routers forget a control connection that is silent during a long transfer */
     if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) /* Telnet's data mark comes as urgent data and belongs in its place (RFC 854) */
         setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one);
     int rc = s->count > FTP_CONNECTIONS_MAX ? ERR_FULL : session_begin(s->g->sessions, "FTP", &c->peer, &acts, c, &c->x, &retry_s);

@@ -7,8 +7,6 @@
 
 #define FTP_CONNECTIONS_MAX 20000
 #define FTP_BLOCK           (256u * 1024u) /* read, converted and written at once [bytes] */
-#define FTP_BLOCK_SMALL     (16u * 1024u)  /* when FTP_BUFFERS are in use: slow readers must not fill the memory */
-#define FTP_BUFFERS         64u
 #define FTP_TURN            (4u << 20)     /* bytes of one transfer before others get their turn */
 
 struct ftp_server {
@@ -21,7 +19,7 @@ struct ftp_server {
     int anonymous; /* enum config_anonymous */
     uint16_t port_first, port_last, port_next; /* for passive data connections; 0: any */
     struct net_addr external;                  /* told to peers outside; port 0: none */
-    uint32_t count, buffers; /* buffers: how many transfers hold one */
+    uint32_t count;
     uint64_t strangers; /* data connections from another address than the control connection's, refused */
     struct ftp_conn *conns;
     bool carrying; /* `out` is being carried out */
@@ -51,8 +49,6 @@ struct ftp_conn {
     struct ftp_server *server;
     uv_tcp_t tcp;
     uv_timer_t timer;
-    uv_shutdown_t shutdown;
-    uint32_t lingered; /* thrown away after the last reply [bytes] */
     core_time timer_at; /* what it is set to; CORE_NEVER: not set */
     uint32_t handles;
     bool closing, hangup, reading, eof, half, data_told; /* half: the client says no more, but listens */
@@ -86,7 +82,7 @@ struct ftp_conn {
     struct ftp_ascii text;
     uint32_t crc;
     uint8_t *buffer; /* read, not yet sent */
-    size_t buffer_size, buffer_at, buffer_cap; /* cap > 0: counted in buffers of the server */
+    size_t buffer_size, buffer_at, buffer_cap;
     struct ftp_conn *prev, *next;
 };
 

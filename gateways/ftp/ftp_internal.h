@@ -42,7 +42,7 @@ struct ftp_session {
     bool ended;                        /* FTP_HANGUP was given: nothing more is said */
     bool visitor;                      /* logged in without an account */
     uint32_t tries;
-    core_time deadline, idle_at; /* idle_at: while nothing is under way, when the session ends */
+    core_time deadline;
     char *name, *cwd, *path, *other, *pattern; /* path, other: of the command under way; path also of RNFR */
     char note[200];                            /* of the owner, shown with the next reply */
 

@@ -13,7 +13,7 @@
 
 #define SLICE      (512u * 1024u) /* one sendfile; also what is looked at for being in memory */
 #define AHEAD      (4u << 20)     /* bytes wanted next, told to the swarm and to the disk */
-#define SUM_BLOCK  (64u * 1024u)  /* summed on the loop in one go, some 0.2 ms */
+#define CRC_TURN   (4u << 20)
 
 static void send_go(struct ftp_conn *c);
 static void list_next(struct ftp_conn *c);
@@ -24,14 +24,6 @@ static core_time content_deadline(const struct ftp_conn *c)
 }
 
 /* ---- The end ---- */
-
-static void buffer_drop(struct ftp_conn *c)
-{
-    c->server->buffers -= c->buffer_cap > 0;
-    free(c->buffer);
-    c->buffer = NULL;
-    c->buffer_size = c->buffer_at = c->buffer_cap = 0;
-}
 
 void ftp_move_end(struct ftp_conn *c)
 {
@@ -54,8 +46,10 @@ void ftp_move_end(struct ftp_conn *c)
     c->upload = NULL;
     free(c->path);
     free(c->pattern);
+    free(c->buffer);
     c->path = c->pattern = NULL;
-    buffer_drop(c);
+    c->buffer = NULL;
+    c->buffer_size = c->buffer_at = c->buffer_cap = 0;
     c->task = TASK_NONE;
     c->moving = c->control = c->ascii = c->waits_drain = c->more = false;
     c->text.cr = false;
@@ -110,7 +104,6 @@ static bool buffer_make(struct ftp_conn *c, size_t cap)
     uint8_t *grown = realloc(c->buffer, cap);
     if (!grown)
         return false;
-    c->server->buffers += c->buffer_cap == 0;
     c->buffer = grown;
     c->buffer_cap = cap;
     return true;
@@ -177,7 +170,7 @@ static int buffer_to_text(struct ftp_conn *c)
     size_t n = ftp_ascii_out(&c->text, text, bytes_of(c->buffer, c->buffer_size));
     size_t cut = c->skip < n ? (size_t)c->skip : n;
     free(c->buffer);
-    c->buffer = text; /* still the one that is counted */
+    c->buffer = text;
     c->buffer_cap = 2 * c->buffer_size;
     c->buffer_size = n;
     c->buffer_at = cut;
@@ -206,8 +199,8 @@ static void on_read(void *context, int64_t n)
 /* By a buffer: what other nodes send while it arrives, what is not in memory, and text. */
 static void read_next(struct ftp_conn *c)
 {
-    uint64_t left = c->end - c->offset, block = c->server->buffers > FTP_BUFFERS ? FTP_BLOCK_SMALL : FTP_BLOCK;
-    size_t want = (size_t)(left < block ? left : block);
+    uint64_t left = c->end - c->offset;
+    size_t want = left < FTP_BLOCK ? (size_t)left : FTP_BLOCK;
     ftp_data_poll(c, 0);
     c->call = buffer_make(c, want) ? content_read(c->file, c->offset, c->buffer, want, left < AHEAD ? left : AHEAD, content_deadline(c), on_read, c)
                                    : NULL;
@@ -266,7 +259,11 @@ static void send_go(struct ftp_conn *c)
             read_next(c);
             return;
         }
-        buffer_drop(c); /* sent from the disk: none is needed while that lasts */
+        if (c->buffer) { /* sent from the disk: no buffer is needed while that lasts */
+            free(c->buffer);
+            c->buffer = NULL;
+            c->buffer_cap = 0;
+        }
         rc = send_by_file(c, fd);
     }
     if (rc != 0)
@@ -376,25 +373,16 @@ void ftp_open_list(struct ftp_conn *c, const struct ftp_effect *e)
 /* STAT: the first page, on the control connection, each line with a space before it. */
 static void list_to_control(struct ftp_conn *c)
 {
-    static const char rest[] = " ... LIST shows the rest\r\n";
-    size_t lines = 0, n = 0;
-    for (size_t i = 0; i < c->buffer_size; i++)
-        lines += c->buffer[i] == '\n';
-    char *text = malloc(c->buffer_size + lines + sizeof rest);
-    if (!text) {
-        moved(c, ERR_NO_MEMORY);
-        return;
-    }
-    for (size_t i = 0; i < c->buffer_size; i++) {
-        if (i == 0 || c->buffer[i - 1] == '\n')
-            text[n++] = ' ';
-        text[n++] = (char)c->buffer[i];
+    for (size_t at = 0; at < c->buffer_size;) {
+        const uint8_t *end = memchr(c->buffer + at, '\n', c->buffer_size - at);
+        core_assert(end);
+        size_t n = (size_t)(end + 1 - c->buffer) - at;
+        ftp_conn_say(c, " ", 1);
+        ftp_conn_say(c, c->buffer + at, n);
+        at += n;
     }
     if (c->more)
-        n += (size_t)snprintf(text + n, sizeof rest, "%s", rest);
-    if (n)
-        ftp_conn_say(c, text, n);
-    free(text);
+        ftp_conn_say(c, " ... LIST shows the rest\r\n", 26);
     moved(c, 0);
 }
 
@@ -525,7 +513,7 @@ static void on_sum_read(void *context, int64_t n)
 static void sum_next(struct ftp_conn *c)
 {
     uint64_t left = c->end - c->offset;
-    size_t want = left < SUM_BLOCK ? (size_t)left : SUM_BLOCK;
+    size_t want = left < FTP_BLOCK ? (size_t)left : FTP_BLOCK;
     if (left == 0) {
         sum_end(c, 0);
         return;

@@ -178,9 +178,7 @@ void ftp_idle(struct ftp_session *s, core_time now)
     if (s->ended)
         s->deadline = CORE_NEVER;
     else if (ftp_logged_in(s))
-        s->deadline = s->idle_at = core_time_add(now, CORE_SECONDS(s->config.idle_s));
-    if (s->data == DATA_LISTENING && !s->ended) /* ports are few: one that nobody comes to is given back (425 then says so) */
-        s->deadline = core_time_min(s->deadline, core_time_add(now, 2 * CORE_SECONDS(s->config.data_s)));
+        s->deadline = core_time_add(now, CORE_SECONDS(s->config.idle_s));
 }
 
 void ftp_wait_for(struct ftp_session *s, enum ftp_wait wait)
@@ -400,11 +398,6 @@ void ftp_session_wake(struct ftp_session *s, core_time now, struct ftp_effects *
         return;
     if (s->wait == WAIT_DATA || s->wait == WAIT_MOVED) {
         ftp_transfer_timeout(s, now, out);
-        return;
-    }
-    if (s->wait == WAIT_NONE && s->data == DATA_LISTENING && now < s->idle_at) {
-        ftp_data_reset(s, out);
-        s->deadline = s->idle_at;
         return;
     }
     ftp_session_end(s, now, ftp_logged_in(s) ? "nothing was asked for a long time" : "signing in took too long", out);

@@ -20,7 +20,7 @@ struct ftp_config {
     bool anonymous;         /* may this peer come in as anonymous? */
     uint32_t idle_s;        /* between commands; RFC 1123, 4.1.3.2 wants 5 minutes at least to be possible */
     uint32_t login_s;       /* until logged in */
-    uint32_t data_s;        /* until the data connection stands; a port that nobody asks for is given back after twice that */
+    uint32_t data_s;        /* until the data connection stands */
     uint32_t stall_s;       /* a data connection on which nothing moves */
     uint64_t stou_first;    /* number of the first name STOU tries, such as the Unix time */
 };

@@ -62,12 +62,12 @@ void ftp_epsv(struct ftp_session *s, core_time now, const char *argument, struct
 void ftp_session_listening(struct ftp_session *s, core_time now, int status, const struct net_addr *addr, struct ftp_effects *out)
 {
     core_assert(s->wait == WAIT_LISTEN);
-    s->data = status == 0 ? DATA_LISTENING : DATA_NONE;
     ftp_idle(s, now);
     if (status != 0) {
         ftp_say(s, out, 425, status == ERR_FULL ? "all ports for data are in use; try again later" : "no port for data could be opened");
         return;
     }
+    s->data = DATA_LISTENING;
     if (s->v6)
         ftp_say(s, out, 229, "connect to (|||%u|)", addr->port);
     else
@@ -219,10 +219,6 @@ static bool list_path(struct ftp_session *s, const char *argument, bool patterns
     ftp_forget(s, &s->pattern);
     if (!name || !patterns || !ftp_has_pattern(name))
         return ftp_path_set(s, argument, INTENT_READ, out);
-    if (strlen(name) > FTP_NAME_MAX) { /* nothing has so long a name, and matching costs pattern times name */
-        ftp_say(s, out, 550, "the pattern is longer than any name");
-        return false;
-    }
     if (!ftp_keep(s, &s->pattern, name)) {
         ftp_no_memory(s, out);
         return false;

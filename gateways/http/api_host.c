@@ -284,6 +284,13 @@ static const struct endpoint {
     {"join", HTTP_POST, FOR_OWNER, api_join_post},
     {"network/rotate", HTTP_POST, FOR_OWNER, api_rotate_post},
     {"down", HTTP_POST, FOR_OWNER, api_down_post},
+    {"events", HTTP_GET, FOR_OWNER, api_events_get},
+    {"gateway/sessions", HTTP_GET, FOR_OWNER, api_gateway_sessions_get},
+    {"gateway/sessions/disconnect", HTTP_POST, FOR_OWNER, api_gateway_disconnect_post},
+    {"gateway/sessions/abort", HTTP_POST, FOR_OWNER, api_gateway_abort_post},
+    {"gateway/sessions/message", HTTP_POST, FOR_OWNER, api_gateway_message_post},
+    {"gateway/bans", HTTP_DELETE, FOR_OWNER, api_gateway_bans_delete},
+    {"gateway/log", HTTP_GET, FOR_OWNER, api_gateway_log_get},
     {"session", HTTP_GET, FOR_ALL, api_session_get},
     {"signin", HTTP_POST, FOR_ALL, api_signin_post},
     {"signout", HTTP_POST, FOR_USERS, api_signout_post},
@@ -438,6 +445,7 @@ void api_stop(struct gateways *g)
 {
     struct api *a = api_of(g);
     api_waiters_stop(g);
+    api_events_stop(g);
     if (a->hint_path[0])
         unlink(a->hint_path);
     uv_close((uv_handle_t *)&a->prepare, on_handle_closed);
@@ -448,6 +456,7 @@ void api_stop(struct gateways *g)
 
 void api_free(struct gateways *g)
 {
+    free(api_of(g)->events);
     free(api_of(g));
 }
 
@@ -511,7 +520,7 @@ int api_start(struct gateways *g, char *message)
     a->prepare.data = a->timer.data = g;
     gateways_hold(g);
     gateways_hold(g);
-    int r = listen_unix(g, message);
+    int r = api_events_start(g) ? listen_unix(g, message) : ERR_NO_MEMORY;
     if (r == 0)
         api_usage_refresh(g);
     return r;

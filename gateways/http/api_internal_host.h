@@ -28,6 +28,7 @@ struct api { /* the state of GATEWAY_API */
         prepare; /* active while somebody waits: a job can only have changed in a callback before it */
     uv_timer_t timer;
     struct waiter *waiters;
+    struct events *events; /* api_events_host.c */
     uint64_t usage;     /* as last counted by a worker [bytes] */
     core_time usage_at; /* 0: not yet */
     bool counting;
@@ -101,6 +102,20 @@ void api_torrent_post(struct api_request *r); /* api_torrent_host.c */
 void api_join_post(struct api_request *r);
 void api_rotate_post(struct api_request *r);
 void api_down_post(struct api_request *r);
+json_t *api_job_json(const struct job *job, core_time now); /* without its items */
+json_t *api_status_json(struct gateways *g, const struct account_who *who);
+void api_gateway_sessions_get(struct api_request *r); /* api_sessions_host.c */
+void api_gateway_disconnect_post(struct api_request *r);
+void api_gateway_abort_post(struct api_request *r);
+void api_gateway_message_post(struct api_request *r);
+void api_gateway_bans_delete(struct api_request *r);
+void api_gateway_log_get(struct api_request *r);
+json_t *api_session_json(const struct session_info *s, core_time now);
+void api_events_get(struct api_request *r); /* api_events_host.c */
+bool api_events_start(struct gateways *g);
+void api_events_stop(struct gateways *g); /* listeners are told "bye"; the servers close them */
+/* To the page that listens by this exchange's connection. False: none does. */
+bool api_events_message(struct gateways *g, const struct http_exchange *x, const char *text);
 void api_session_get(struct api_request *r); /* web_auth_host.c */
 void api_signin_post(struct api_request *r);
 void api_signout_post(struct api_request *r);

@@ -52,7 +52,7 @@ static json_t *problem_json(const struct job_problem *p)
     return o;
 }
 
-static json_t *brief_json(const struct job *job, core_time now)
+json_t *api_job_json(const struct job *job, core_time now)
 {
     json_t *o = json_object();
     json_object_set_new(o, "id", number(job->id));
@@ -126,7 +126,7 @@ static void list_job(void *context, struct job *job)
     if (job->id < l->from)
         return;
     if (json_array_size(l->array) < l->limit)
-        json_array_append_new(l->array, brief_json(job, l->now));
+        json_array_append_new(l->array, api_job_json(job, l->now));
     else if (l->next == 0)
         l->next = job->id;
 }
@@ -155,7 +155,7 @@ static struct job *job_of(struct api_request *r)
 static void reply_job(struct gateways *g, struct http_exchange *x, const struct job *job, uint64_t from,
                       uint32_t limit)
 {
-    json_t *o = brief_json(job, host_now(&g->app->core));
+    json_t *o = api_job_json(job, host_now(&g->app->core));
     put_result(o, job);
     put_items(o, job, from, limit);
     api_reply(x, 200, o);

@@ -151,9 +151,9 @@ static json_t *clock_json(struct app *app)
     return json_pack("{s:b, s:I}", "ok", app->clock_median_ms == 0, "off_s", (json_int_t)off);
 }
 
-void api_status_get(struct api_request *r)
+json_t *api_status_json(struct gateways *g, const struct account_who *who)
 {
-    struct app *app = r->g->app;
+    struct app *app = g->app;
     core_time now = host_now(&app->core);
     struct dht_status dht;
     struct xfer_totals totals;
@@ -164,13 +164,13 @@ void api_status_get(struct api_request *r)
     xfer_totals(app->core.xfer, now, &totals);
     streams_totals(app->streams, &streams);
     store_share_count(app->store, &shares, &troubled);
-    api_usage_refresh(r->g);
+    api_usage_refresh(g);
     hex_encode(network, app->network.id, NETWORK_ID_SIZE);
 
     json_t *o = json_object();
     json_object_set_new(o, "node", api_node_id(app->me.key));
     json_object_set_new(o, "position", position(app, app->me.key));
-    if (r->caller->who.privilege == ACCOUNT_OWNER) { /* the others on this computer see how the node is, not whose */
+    if (who->privilege == ACCOUNT_OWNER) { /* the others on this computer see how the node is, not whose */
         json_object_set_new(o, "network",
                             json_pack("{s:s, s:b}", "id", network, "private", (int)app->network.is_private));
         json_object_set_new(o, "home", api_text(app->home.path));
@@ -181,7 +181,7 @@ void api_status_get(struct api_request *r)
     json_object_set_new(o, "listen", listening(app));
     json_object_set_new(o, "reachable", reachable(app));
     for (int i = GATEWAY_API + 1; i < GATEWAY_COUNT; i++) {
-        const char *address = gateways_address(r->g, (enum gateway)i);
+        const char *address = gateways_address(g, (enum gateway)i);
         json_object_set_new(o, gateways_name((enum gateway)i), address ? json_string(address) : json_null());
     }
     json_object_set_new(o, "peers", number(dht.contacts_live));
@@ -198,10 +198,15 @@ void api_status_get(struct api_request *r)
     json_object_set_new(o, "clock", clock_json(app));
     json_object_set_new(o, "neighbours", json_boolean(app->neighbours != NULL));
     json_object_set_new(o, "limits", json_string(dht.prefix_limits ? "per address prefix" : "per node key"));
-    json_object_set_new(o, "usage", api_of(r->g)->usage_at ? number(api_of(r->g)->usage) : json_null());
+    json_object_set_new(o, "usage", api_of(g)->usage_at ? number(api_of(g)->usage) : json_null());
     json_object_set_new(o, "quota", app->config.quota ? number(app->config.quota) : json_null());
     json_object_set_new(o, "memory_rss", number(resident_bytes()));
-    api_reply(r->x, 200, o);
+    return o;
+}
+
+void api_status_get(struct api_request *r)
+{
+    api_reply(r->x, 200, api_status_json(r->g, &r->caller->who));
 }
 
 /* ---- Peers and the invite ---- */

@@ -49,6 +49,8 @@ static const char *advice(unsigned status)
         return "<p>Something must be removed first, or the limit raised, on the computer this node runs on.</p>";
     case 504:
         return "<p>A computer that has it may come back later: reload this page then.</p>";
+    case 401:
+        return "<p><a href=\"/#/\">Sign in</a>, then reload this page.</p>";
     case 421:
     case 400:
         return "<p>The address in the browser is not one that this node answers to.</p>";
@@ -237,6 +239,22 @@ static void to_home(struct gateways *g, struct http_exchange *x, const struct we
         web_error(x, 405, HOME_METHODS, "this method is not for files");
 }
 
+/* Whoever is on this computer reads what is shared; from another computer it takes an account. */
+static void content_for_reader(struct gateways *g, struct http_exchange *x, const char *path)
+{
+    struct web_caller caller;
+    if (net_addr_scope(&x->peer) == NET_SCOPE_LOOPBACK) {
+        web_content(g, x, &ACCOUNT_VISITOR, path);
+        return;
+    }
+    web_caller_of(g, x, &caller);
+    web_session_who(x, &caller.reader);
+    if (caller.reader.privilege == ACCOUNT_NOBODY)
+        refuse(x, 401, "From another computer this takes an account: sign in, or bring a token (Authorization: Bearer).");
+    else
+        web_content(g, x, &caller.reader, path);
+}
+
 static void to_content(struct gateways *g, struct http_exchange *x, const struct web_origin *o,
                        const char *path)
 {
@@ -249,8 +267,26 @@ static void to_content(struct gateways *g, struct http_exchange *x, const struct
         else
             web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this place is read only");
     } else if (!moved(g, x, o, path)) {
-        web_content(g, x, &ACCOUNT_VISITOR, path);
+        content_for_reader(g, x, path);
     }
+}
+
+static void to_metrics(struct gateways *g, struct http_exchange *x, const struct web_origin *o)
+{
+    struct web_caller caller;
+    const char *why;
+    unsigned status = api_refused(x, o, &why);
+    if (!status) {
+        web_caller_of(g, x, &caller);
+        why = "from another computer, /metrics is for who brings a token: Authorization: Bearer TOKEN";
+        status = caller.local || caller.who.privilege != ACCOUNT_NOBODY ? 0 : 401;
+    }
+    if (status)
+        refuse(x, status, why);
+    else if (x->head->method != HTTP_GET && x->head->method != HTTP_HEAD)
+        web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "these are numbers: they can only be read");
+    else
+        web_metrics(g, x);
 }
 
 static void to_page(struct gateways *g, struct http_exchange *x, const struct web_origin *o, const char *path)
@@ -278,11 +314,11 @@ static void handle(void *owner, struct http_exchange *x)
     struct web_caller caller;
     char path[CONTENT_PATH_MAX], whole[CONTENT_PATH_MAX + 80];
     const char *why;
-    web_origin_of(&o, x->head, x->bytes, &web_of(g)->address, NULL);
+    web_origin_of(&o, x->head, x->bytes, g->app->config.http_names);
     if (o.host == WEB_HOST_BAD) {
         web_error(
             x, 421, NULL,
-            "This node does not answer to that name. Use its numeric address, like http://127.0.0.1:8733.");
+            "This node does not answer to that name. Use its numeric address, like http://127.0.0.1:8733, or list the name in its shoal.ini under [http] names.");
         return;
     }
     if (x->head->method == HTTP_OTHER || x->head->method == HTTP_CONNECT || x->head->method == HTTP_TRACE) {
@@ -322,6 +358,8 @@ static void handle(void *owner, struct http_exchange *x)
             api_handle(g, x, &caller);
     } else if (x->head->method == HTTP_OPTIONS) {
         http_reply(x, 204, NULL, "Allow: GET, HEAD, OPTIONS\r\n", NULL, 0);
+    } else if (strcmp(path, "/metrics") == 0) {
+        to_metrics(g, x, &o);
     } else {
         to_page(g, x, &o, path);
     }
@@ -341,7 +379,7 @@ static void begin(void *owner, struct http_exchange *x)
     if ((m != HTTP_PUT && m != HTTP_POST) || x->head->form == HTTP_ASTERISK ||
         http_decode(path, sizeof path, raw.size ? raw : bytes_of("/", 1), false) < 0)
         return;
-    web_origin_of(&o, x->head, x->bytes, &web_of(g)->address, NULL);
+    web_origin_of(&o, x->head, x->bytes, g->app->config.http_names);
     bool upload = m == HTTP_POST && strcmp(path, "/api/upload") == 0;
     if (o.host == WEB_HOST_BAD || o.host == WEB_HOST_CONTENT || (!is_content(path) && !upload))
         return; /* `handle` says so */
@@ -513,13 +551,6 @@ static int web_listen(struct gateways *g, char *message)
     int r = gateways_may_listen(g, &w->address, setting, message);
     if (r != 0)
         return r;
-    if (!is_loopback(w->address)) {
-        snprintf(message, APP_MESSAGE_MAX,
-                 "http on %s would be open to other computers, and this version cannot sign them in yet: use "
-                 "127.0.0.1:PORT, or off",
-                 wanted);
-        return ERR_PERMISSION;
-    }
     r = http_server_open_tcp(&w->server, &g->app->loop, &config, &w->address);
     if (r == UV_EADDRINUSE && !wanted[0]) {
         w->address.port = 0;

@@ -39,6 +39,8 @@ void web_transfer_begins(struct http_exchange *x, const char *path, bool up);
 void web_session_who(struct http_exchange *x, const struct account_who *who);
 bool web_same_user(struct http_exchange *x); /* its program runs as this node's user */
 
+void web_metrics(struct gateways *g, struct http_exchange *x); /* web_metrics_host.c */
+
 /* As web_content, on the content's own origin: no sandbox. */
 void web_content_own(struct gateways *g, struct http_exchange *x, const char *path);
 /* web_torrent_host.c: "?as=torrent", "?as=magnet", "?as=meta4" of a content; with "&v=2" without the pieces of version 1, with "&v=1" with these alone (transmission 3.00 reads

@@ -45,13 +45,22 @@ static bool origin_is_ours(struct bytes origin, const struct http_head *h, const
     return host.size && n > 0 && (size_t)n < sizeof mine && http_text_is_nocase(origin, mine);
 }
 
-void web_origin_of(struct web_origin *out, const struct http_head *h, const uint8_t *bytes,
-                   const struct net_addr *listen, const struct net_addr *local)
+static bool is_ours(struct bytes host, const char *names)
+{
+    while (*names) {
+        size_t size = strcspn(names, " ,\t");
+        if (size && size == host.size && strncasecmp(names, (const char *)host.data, size) == 0)
+            return true;
+        names += size;
+        names += strspn(names, " ,\t");
+    }
+    return false;
+}
+
+void web_origin_of(struct web_origin *out, const struct http_head *h, const uint8_t *bytes, const char *names)
 {
     struct bytes host = http_text(bytes, h->host), value;
     struct net_addr address;
-    (void)listen;
-    (void)local;
     memset(out, 0, sizeof *out);
     if (host.size == 0) {
         out->host = WEB_HOST_CONTROL; /* HTTP/1.0 without Host: no browser of today */
@@ -61,6 +70,8 @@ void web_origin_of(struct web_origin *out, const struct http_head *h, const uint
     } else if (http_text_is_nocase(host, "localhost")) {
         out->host = WEB_HOST_LOCAL;
         out->loopback_host = true;
+    } else if (is_ours(host, names)) {
+        out->host = WEB_HOST_CONTROL;
     } else if (content_label(host, out->label)) {
         out->host = WEB_HOST_CONTENT;
     }

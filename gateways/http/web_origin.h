@@ -6,7 +6,7 @@
 
 enum web_host {
     WEB_HOST_BAD,      /* a name we do not answer to: DNS rebinding, or a wrong bookmark: 421 */
-    WEB_HOST_CONTROL,  /* 127.0.0.1, [::1], or the address we listen on: pages, API, path forms */
+    WEB_HOST_CONTROL,  /* an address, or one of our names: pages, API, path forms */
     WEB_HOST_LOCAL,    /* localhost: sent on to 127.0.0.1 for pages; path forms work */
     WEB_HOST_CONTENT   /* <id>.shoal.localhost: one content, nothing else */
 };
@@ -19,8 +19,6 @@ struct web_origin {
     bool has_origin;
     char label[64];        /* of <id>.shoal.localhost: the id */
 };
-/* listen: what we are bound to (its port is ours). peer: who asks, so that a wildcard listener accepts its own address as Host. local: the address
- * the peer reached us at (port 0: not known). */
-void web_origin_of(struct web_origin *out, const struct http_head *h, const uint8_t *bytes, const struct net_addr *listen,
-                   const struct net_addr *local);
+/* names: host names that are ours, separated by spaces ("" = none); a literal address always is, since only names can be rebound. */
+void web_origin_of(struct web_origin *out, const struct http_head *h, const uint8_t *bytes, const char *names);
 #endif

@@ -5,6 +5,7 @@
 #include "gateways/http/web_peer_host.h"
 
 struct web_connection {
+    struct gateways *g;
     struct session *session;
     struct http_exchange *x;
     bool asked_user, same_user; /* is it a program of the node's own user? */
@@ -17,8 +18,15 @@ static void disconnect(void *owner)
     http_disconnect(w->x);
 }
 
+/* Only a page that listens to events can show one. */
+static bool message(void *owner, const char *text)
+{
+    struct web_connection *w = owner;
+    return api_events_message(w->g, w->x, text);
+}
+
 /* An answer in HTTP/1 cannot end early but with its connection; a browser or curl opens another. */
-static const struct session_acts acts = {disconnect, disconnect, NULL};
+static const struct session_acts acts = {disconnect, disconnect, message};
 
 unsigned web_opened(void *owner, struct http_exchange *x, uint32_t *retry_s, const char **message)
 {
@@ -26,6 +34,7 @@ unsigned web_opened(void *owner, struct http_exchange *x, uint32_t *retry_s, con
     struct web_connection *w = calloc(1, sizeof *w);
     int r = w ? session_begin(g->sessions, "HTTP", &x->peer, &acts, w, &w->session, retry_s) : ERR_NO_MEMORY;
     if (r == 0) {
+        w->g = g;
         w->x = x;
         x->connection = w;
         return 0;

@@ -39,6 +39,10 @@ static const struct known known[] = {
     {"store", "quota", VALUE_SIZE, AT(quota)},
     {"http", "listen", VALUE_LISTEN, AT(http)},
     {"http", "echo", VALUE_LISTEN, AT(http_echo)},
+    {"http", "names", VALUE_ZONES, AT(http_names)},
+    {"http", "timeout", VALUE_SECONDS, AT(http_timeout_s)},
+    {"gateways", "connections", VALUE_COUNT, AT(gateway_connections)},
+    {"gateways", "connections-per-address", VALUE_COUNT, AT(gateway_per_address)},
     {"ftp", "listen", VALUE_LISTEN, AT(ftp)},
     {"ftp", "ports", VALUE_PORTS, AT(ftp_port_first)},
     {"ftp", "external", VALUE_ADDRESS, AT(ftp_external)},
@@ -60,6 +64,9 @@ void config_default(struct config *c)
     c->budget = 24u << 20;
     c->ftp_idle_s = 600;
     c->dns_rate = 200;
+    c->http_timeout_s = 30;
+    c->gateway_connections = 20000;
+    c->gateway_per_address = 256;
     c->log_level = LOG_INFO;
 }
 
@@ -334,7 +341,7 @@ static int value_set(struct config *c, const struct known *k, const char *value,
     case VALUE_ZONES:
         if (snprintf(field, sizeof c->dns_zone, "%s", value) < (int)sizeof c->dns_zone)
             return 0;
-        snprintf(message, MESSAGE_MAX, "the list of zones is too long");
+        snprintf(message, MESSAGE_MAX, "the list is too long");
         return ERR_RANGE;
     case VALUE_COUNT:
         return count_set(field, value, message);

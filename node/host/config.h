@@ -22,6 +22,9 @@ struct config {
     char dns_zone_file[4096];   /* [dns] zone-file: master files, [origin=]path, space separated; empty = none */
     uint64_t dns_rate;          /* [dns] rate-limit: answers a second over UDP to one /24 or /56; 0 = no limit */
     char http_echo[64];         /* [http] echo = A:P: a test origin for conformance suites; empty = none */
+    char http_names[256];       /* [http] names: host names this gateway answers to, besides addresses; space separated */
+    uint32_t http_timeout_s;    /* [http] timeout = 30s: for content of other nodes; 0 = default */
+    uint64_t gateway_connections, gateway_per_address; /* [gateways] connections, connections-per-address: of all gateways */
     uint16_t ftp_port_first, ftp_port_last; /* [ftp] ports = 50000-50099: of passive data connections; 0 = any */
     struct net_addr ftp_external;           /* [ftp] external = 203.0.113.7: told to peers from the internet by PASV; port 0 = none */
     uint32_t ftp_idle_s;                    /* [ftp] idle = 10min; 0 = the gateway's default */

@@ -155,35 +155,53 @@ const watchers = new Set();
 const listeners = new Set();
 let source = null, live = false;
 
-/** each(data) for every event of a kind: status, job, share, peers, gateway. The function that is returned ends it. */
+/** each(data) for every event of a kind: status, job, share, peers, gateway, message, bye. The function that is returned ends it. */
 export function on(kind, each) {
   const listener = {kind, each};
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
 
-function heard(kind, event) {
-  const data = JSON.parse(event.data);
+function heard(kind, text) {
+  const data = JSON.parse(text);
   for (const w of watchers) if (w.topic === kind) w.told();
   for (const l of listeners) if (l.kind === kind) l.each(data);
 }
 
-export function events() {
-  if (source) return;
-  source = new EventSource('/api/events');
-  source.onopen = () => {
-    if (live) return;
-    live = true;
-    for (const w of watchers) w.told(); // what happened meanwhile
-  };
-  for (const kind of ['status', 'job', 'share', 'peers', 'gateway'])
-    source.addEventListener(kind, event => heard(kind, event));
-  source.onerror = () => {
-    live = false;
-    if (source.readyState !== EventSource.CLOSED) return; // the browser connects again by itself
-    source = null;
-    setTimeout(events, 60000);
-  };
+/** The node's events, by fetch: an EventSource cannot send the token. While nobody looks at the page its connection is given back: a browser has
+ *  six for each address. */
+export async function events() {
+  if (source || document.hidden) return;
+  source = new AbortController();
+  let pause = 2000;
+  try {
+    const response = await fetch('/api/events', {headers: {Accept: 'text/event-stream', ...(token ? {'X-Shoal-Token': token} : {})}, signal: source.signal, cache: 'no-store'});
+    if (!response.ok) pause = 60000;
+    else await readEvents(response.body.getReader());
+  } catch {
+    // it broke off: the parts are asked for at their own pace until it is back
+  }
+  source = null;
+  live = false;
+  setTimeout(events, pause);
+}
+
+async function readEvents(reader) {
+  const decoder = new TextDecoder();
+  let text = '';
+  for (;;) {
+    const {done, value} = await reader.read();
+    if (done) return;
+    text += decoder.decode(value, {stream: true});
+    for (let end; (end = text.indexOf('\n\n')) >= 0; text = text.slice(end + 2)) {
+      const fields = Object.fromEntries(text.slice(0, end).split('\n').filter(line => !line.startsWith(':')).map(line => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 1).trimStart()]));
+      if (fields.event) heard(fields.event, fields.data);
+    }
+    if (!live) {
+      live = true;
+      for (const w of watchers) w.told(); // what happened meanwhile
+    }
+  }
 }
 
 /** Runs work(signal) now and then: told by events or by pace. stop() ends it and what is under way. */
@@ -232,5 +250,8 @@ export class Watch {
 }
 
 document.addEventListener('visibilitychange', () => {
-  if (!document.hidden) for (const w of watchers) w.told();
+  if (document.hidden && source) source.abort();
+  if (document.hidden) return;
+  events();
+  for (const w of watchers) w.told();
 });

@@ -146,7 +146,8 @@ function beat(status) {
 }
 
 function begins() {
-  api.events();
+  if (session.privilege === 'owner') api.events();
+  api.on('message', told => notice(`The owner of this node says: ${told.text}`));
   api.on('status', beat);
   new api.Watch('', 3000, async signal => beat(await api.get('/api/status', signal)), error => {
     attribute(dot, 'class', 'dot no');

@@ -75,6 +75,7 @@
     X(PINS, "SELECT root, size, kind FROM pin ORDER BY root, size, kind")                                              \
     X(VALUE_PUT, "INSERT INTO value (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2")          \
     X(VALUE_GET, "SELECT value FROM value WHERE key = ?1")                                                             \
+    X(SHARE_TALLY, "SELECT n FROM tally WHERE what = 'share'")                                                         \
     X(ACCOUNT_PUT, "INSERT INTO account (name, hash, privilege, added_s, last_s) VALUES (?1, ?2, ?3, ?4, 0) "          \
                    "ON CONFLICT DO NOTHING")                                                                           \
     X(ACCOUNT_HASH, "UPDATE account SET hash = ?2 WHERE name = ?1")                                                    \

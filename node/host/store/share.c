@@ -238,3 +238,16 @@ int store_shares_of(struct store *s, int64_t content,
     sqlite3_bind_int64(q, 1, content);
     return shares_each(s, q, each, context);
 }
+
+int store_share_changes(struct store *s, uint64_t *out)
+{
+    int status;
+    sqlite3_stmt *q = store_statement(s, SQL_SHARE_TALLY, &status);
+    if (q == NULL)
+        return status;
+    int rc = sqlite3_step(q);
+    *out = rc == SQLITE_ROW ? (uint64_t)sqlite3_column_int64(q, 0) : 0;
+    status = store_error(s, rc);
+    sqlite3_reset(q);
+    return status;
+}

@@ -41,6 +41,12 @@ static const char *const migrations[] = {
     " account TEXT REFERENCES account (name) ON DELETE CASCADE, token INTEGER NOT NULL, label TEXT NOT NULL,"
     " origin TEXT NOT NULL, since_s INTEGER NOT NULL, last_s INTEGER NOT NULL, expires_s INTEGER NOT NULL);"
     "CREATE INDEX login_account ON login (account);",
+    /* Counts what happens to shares, by whatever handle, so that a page that shows them need not compare. */
+    "CREATE TABLE tally (what TEXT PRIMARY KEY, n INTEGER NOT NULL) WITHOUT ROWID;"
+    "INSERT INTO tally VALUES ('share', 0);"
+    "CREATE TRIGGER share_added AFTER INSERT ON share BEGIN UPDATE tally SET n = n + 1 WHERE what = 'share'; END;"
+    "CREATE TRIGGER share_changed AFTER UPDATE ON share BEGIN UPDATE tally SET n = n + 1 WHERE what = 'share'; END;"
+    "CREATE TRIGGER share_removed AFTER DELETE ON share BEGIN UPDATE tally SET n = n + 1 WHERE what = 'share'; END;",
 };
 #define SCHEMA_VERSION ((int)(sizeof migrations / sizeof *migrations))
 

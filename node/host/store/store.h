@@ -86,6 +86,8 @@ int store_shares(struct store *s, bool (*each)(void *context, const struct store
 int store_shares_from(struct store *s, int64_t row, bool (*each)(void *context, const struct store_share *share), void *context);
 int store_share_count(struct store *s, uint64_t *count, uint64_t *troubled); /* troubled: changed or missing */
 
+int store_share_changes(struct store *s, uint64_t *out); /* grows with every change of a share, by whatever handle */
+
 /* Fetches that are under way, so that they resume after a crash. `state` is the fetch module's own bytes. */
 int store_fetch_put(struct store *s, const char *target, const struct content_id *id, struct bytes state);
 int store_fetch_remove(struct store *s, const char *target);
