@@ -1,13 +1,8 @@
 /* Beginning and end of the DNS gateway: settings, zone files, the port. */
 #include "gateways/dns/dns_host.h"
-#include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 #include "gateways/dns/dns_internal_host.h"
-#include "gateways/dns/dns_master.h"
 #include "node/base/assert.h"
 #include "node/host/log.h"
 
@@ -18,121 +13,7 @@ static struct dns_gateway *of(const struct gateways *g)
     return g->state[GATEWAY_DNS];
 }
 
-/* ---- Zone files ---- */
-
-static char *read_file(const char *path, size_t *size, char *message)
-{
-    struct stat st;
-    char *text = NULL;
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &st) != 0) {
-        snprintf(message, APP_MESSAGE_MAX, "[dns] zone-file: cannot read %.300s: %s", path, strerror(errno));
-    } else if (!S_ISREG(st.st_mode) || st.st_size > DNS_MASTER_MAX) {
-        snprintf(message, APP_MESSAGE_MAX, "[dns] zone-file: %.300s is %s", path,
-                 S_ISREG(st.st_mode) ? "over 256 MiB" : "not a regular file");
-    } else {
-        size_t n = 0, want = (size_t)st.st_size;
-        ssize_t got = 1;
-        text = malloc(want + 1);
-        while (text && n < want && (got = read(fd, text + n, want - n)) > 0)
-            n += (size_t)got;
-        if (!text || got < 0) {
-            snprintf(message, APP_MESSAGE_MAX, "[dns] zone-file: cannot read %.300s: %s", path,
-                     text ? strerror(errno) : "not enough memory");
-            free(text);
-            text = NULL;
-        }
-        *size = n;
-    }
-    if (fd >= 0)
-        close(fd);
-    return text;
-}
-
-/* What relative names of a file without $ORIGIN continue with: "example.org" of example.org.zone,
- * db.example.org, example.org. */
-static bool origin_of(struct dns_name *out, const char *path)
-{
-    static const struct dns_name root = {1, 0, {0}};
-    static const char *const endings[] = {".zone", ".db", ".txt", ".master", ".hosts"};
-    char name[256];
-    const char *base = strrchr(path, '/');
-    base = base ? base + 1 : path;
-    if (strncmp(base, "db.", 3) == 0)
-        base += 3;
-    if (snprintf(name, sizeof name, "%s", base) >= (int)sizeof name)
-        return false;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        size_t n = strlen(name), e = strlen(endings[i]);
-        if (n > e && strcmp(name + n - e, endings[i]) == 0)
-            name[n - e] = 0;
-    }
-    return dns_name_from_text(out, name, strlen(name), &root) == 0;
-}
-
-/* "example.org=PATH" or "PATH" */
-static int load_zone(struct dns_gateway *d, const char *setting, char *message)
-{
-    char path[8192], why[DNS_ZONE_MESSAGE], name[DNS_NAME_TEXT_MAX];
-    static const struct dns_name root = {1, 0, {0}};
-    struct dns_name origin;
-    const char *equals = strchr(setting, '='), *slash = strchr(setting, '/'), *file = setting;
-    bool has_origin;
-    if (equals && (!slash || equals < slash)) {
-        file = equals + 1;
-        has_origin = dns_name_from_text(&origin, setting, (size_t)(equals - setting), &root) == 0;
-        if (!has_origin) {
-            snprintf(message, APP_MESSAGE_MAX, "[dns] zone-file: \"%.*s\" is not a domain name",
-                     (int)(equals - setting), setting);
-            return ERR_MALFORMED;
-        }
-    } else {
-        has_origin = origin_of(&origin, file);
-    }
-    snprintf(path, sizeof path, "%s%s%s", *file == '/' ? "" : d->g->app->home.path, *file == '/' ? "" : "/",
-             file);
-    size_t size = 0;
-    uint32_t line = 0;
-    char *text = read_file(path, &size, message);
-    if (!text)
-        return ERR_IO;
-    struct dns_zone *zone = dns_zone_new();
-    int r = zone ? dns_master_read(zone, text, size, has_origin ? &origin : NULL, &line, why) : ERR_NO_MEMORY;
-    if (r == 0)
-        r = dns_zone_finish(zone, &line, why);
-    free(text);
-    if (r == 0)
-        r = dns_server_add_zone(&d->server, zone);
-    if (r == ERR_EXISTS || r == ERR_FULL)
-        snprintf(why, sizeof why,
-                 r == ERR_FULL ? "too many zone files (16 at most)" : "its zone is served already");
-    if (r != 0) {
-        if (line)
-            snprintf(message, APP_MESSAGE_MAX, "[dns] zone-file: %.200s:%u: %.250s", path, line,
-                     zone ? why : "not enough memory");
-        else
-            snprintf(message, APP_MESSAGE_MAX, "[dns] zone-file: %.200s: %.250s", path,
-                     zone ? why : "not enough memory");
-        dns_zone_free(zone);
-        return r;
-    }
-    log_info("dns", "zone %s from %s, %u records", dns_name_to_text(name, dns_zone_apex(zone)->wire), path,
-             dns_zone_records(zone));
-    return 0;
-}
-
-static int load_zones(struct dns_gateway *d, char *message)
-{
-    char setting[sizeof d->g->app->config.dns_zone_file], *rest = setting;
-    struct stat st;
-    int r = 0;
-    snprintf(setting, sizeof setting, "%s", d->g->app->config.dns_zone_file);
-    if (setting[0] && stat(setting, &st) == 0) /* one path, perhaps with spaces */
-        return load_zone(d, setting, message);
-    for (char *word; r == 0 && (word = strtok_r(rest, " \t", &rest));)
-        r = load_zone(d, word, message);
-    return r;
-}
+/* ---- Settings ---- */
 
 static int load_suffixes(struct dns_gateway *d, char *message)
 {
@@ -188,6 +69,7 @@ static int open_port(struct dns_gateway *d, char *message)
             d->address = address;
             r = dns_udp_start(d);
             r = r == 0 ? dns_tcp_start(d) : r;
+            r = r == 0 ? dns_zones_watch(d) : r;
             if (r == 0)
                 return 0;
             break;
@@ -245,7 +127,7 @@ int dns_start(struct gateways *g, char *message)
     dns_names_start(d);
     int r = load_suffixes(d, message);
     if (r == 0)
-        r = load_zones(d, message);
+        r = dns_zones_load(d, message);
     if (r == 0)
         r = open_port(d, message);
     if (r != 0)
@@ -260,6 +142,7 @@ void dns_stop(struct gateways *g)
     struct dns_gateway *d = of(g);
     d->closing = true;
     dns_names_forget(d, NULL);
+    dns_zones_stop(d);
     dns_udp_stop(d);
     dns_tcp_stop(d);
 }
@@ -270,6 +153,7 @@ void dns_free(struct gateways *g)
     core_assert(!d->first && !d->waiting);
     dns_udp_free(d);
     dns_server_free_zones(&d->server);
+    free(d->files);
     free(d->scratch);
     free(d);
     g->state[GATEWAY_DNS] = NULL;

@@ -20,18 +20,20 @@
 
 struct dns_conn;
 struct dns_gateway;
+struct names_call;
 
 struct dns_waiting { /* a query whose name is being looked for */
     struct dns_gateway *d;
     struct dns_waiting *prev, *next;
     struct dns_asker asker;
     struct dns_conn *conn; /* NULL: UDP, or the connection is gone and nobody waits any more */
-    void *call;            /* dns_names_host.c */
+    struct names_call *call;
     size_t size;
     uint8_t query[];
 };
 
 struct dns_udp_buffers;
+struct dns_file;
 
 struct dns_gateway {
     struct gateways *g;
@@ -54,8 +56,25 @@ struct dns_gateway {
 
     struct dns_waiting *waiting;
     uint32_t waiting_count;
-    bool closing, udp_open, tcp_open;
+
+    struct net_addr mine[DNS_ADDRESSES_MAX], beside_of,
+        beside; /* what the system told of its interfaces, for a second */
+    uint32_t mine_count;
+    uint64_t mine_at, beside_at; /* [ns]; 0: never */
+    bool beside_v6, beside_found;
+
+    struct dns_file *files; /* dns_zones_host.c; DNS_ZONES_MAX and one */
+    unsigned file_count;
+    uv_timer_t watch;
+
+    bool closing, udp_open, tcp_open, watching;
 };
+
+/* dns_zones_host.c. load: what `[dns] zone-file` names, or a sentence in message. watch: reads again what
+ * changes. */
+int dns_zones_load(struct dns_gateway *d, char *message);
+int dns_zones_watch(struct dns_gateway *d);
+void dns_zones_stop(struct dns_gateway *d);
 
 /* dns_udp_host.c. UV errors. Bind takes the port (0: a free one, told back); start begins to answer; stop
  * undoes either. */

@@ -43,6 +43,20 @@ int dns_server_add_zone(struct dns_server *s, struct dns_zone *z)
     return 0;
 }
 
+bool dns_server_replace_zone(struct dns_server *s, struct dns_zone *old, struct dns_zone *fresh)
+{
+    if (!dns_name_equal(dns_zone_apex(old), dns_zone_apex(fresh)))
+        return false;
+    for (unsigned i = 0; i < s->zone_count; i++) {
+        if (s->zones[i] == old) {
+            s->zones[i] = fresh;
+            dns_zone_free(old);
+            return true;
+        }
+    }
+    return false;
+}
+
 void dns_server_free_zones(struct dns_server *s)
 {
     while (s->zone_count)

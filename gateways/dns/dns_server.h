@@ -101,6 +101,8 @@ size_t dns_answer(struct dns_server *s, core_time now, const struct dns_asker *a
 int dns_server_add_suffix(struct dns_server *s, const char *text);
 /* Takes a finished zone. ERR_FULL, ERR_EXISTS. */
 int dns_server_add_zone(struct dns_server *s, struct dns_zone *z);
+/* `fresh` takes the place of `old`, which is freed. False: it has another apex; nothing was done. */
+bool dns_server_replace_zone(struct dns_server *s, struct dns_zone *old, struct dns_zone *fresh);
 void dns_server_free_zones(struct dns_server *s);
 
 /* Inside of dns_server.c, dns_file.c and dns_names.c. */

@@ -153,8 +153,9 @@ void dns_udp_send(struct dns_gateway *d, const struct dns_asker *asker, const ui
     _Alignas(struct cmsghdr) uint8_t control[CONTROL_MAX];
     struct iovec at = {(void *)(uintptr_t)data, size};
     struct msghdr m = {.msg_name = &to, .msg_iov = &at, .msg_iovlen = 1};
-    if (d->fd < 0 || host_to_sockaddr(&to, &asker->from) != 0)
+    if (d->fd < 0)
         return;
+    host_to_sockaddr(&to, &asker->from);
     if (!net_addr_is_v4(&d->address) && to.ss_family == AF_INET) { /* through a socket of both families */
         struct sockaddr_in6 six = {.sin6_family = AF_INET6,
                                    .sin6_port = ((struct sockaddr_in *)&to)->sin_port};

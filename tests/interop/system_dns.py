@@ -123,6 +123,27 @@ def bad_settings():
 
 
 @test()
+def zone_changes():
+    """DNS: a zone file that changes is read again; one with a mistake is told in the log, and what was there stays"""
+    with Nodes() as nodes:
+        node, port = up(nodes, zone=conformance.zone_text("conf.test"))
+        server, path = conformance.Server("127.0.0.1", port, "conf.test"), node.home / "test.zone"
+
+        def rewrite(text):  # as editors do it
+            (node.home / "new").write_text(text)
+            (node.home / "new").rename(path)
+
+        rewrite(conformance.zone_text("conf.test") + "fresh A 192.0.2.99\n")
+        wait_for(lambda: server.udp(query("fresh.conf.test", A)).rcode == NOERROR, "the new name", timeout=20)
+        rewrite("$ORIGIN conf.test.\nbroken A\n")
+        wait_for(lambda: "what was read before is still served" in node.log() and "test.zone:2:" in node.log(), "the mistake in the log", timeout=20)
+        assert server.udp(query("fresh.conf.test", A)).rcode == NOERROR
+        rewrite(conformance.zone_text("conf.test"))
+        wait_for(lambda: server.udp(query("fresh.conf.test", A)).rcode == NXDOMAIN, "the name to go", timeout=20)
+        assert node.stop() == 0
+
+
+@test()
 def hostile():
     """DNS: 10,000 queries on one connection, slow senders, readers who do not read, floods of rubbish and of unknown names"""
     with Nodes() as nodes:
