@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "gateways/dns/dns_host.h"
 #include "gateways/http/web_internal_host.h"
 #include "node/host/streams.h"
 
@@ -156,6 +157,18 @@ static void put_gateways(struct text *t, struct gateways *g)
     }
 }
 
+/* Queries, and what became of them. */
+static void put_dns(struct text *t, struct gateways *g)
+{
+    const char *name;
+    uint64_t value;
+    if (!dns_counter(g, 0, &name, &value))
+        return;
+    head(t, "dns_total", "counter", "Queries of the DNS gateway, and how they were answered.");
+    for (unsigned i = 0; dns_counter(g, i, &name, &value); i++)
+        put(t, "shoal_dns_total{event=\"%s\"} %" PRIu64 "\n", name, value);
+}
+
 static void put_process(struct text *t)
 {
     uv_rusage_t used;
@@ -175,6 +188,7 @@ void web_metrics(struct gateways *g, struct http_exchange *x)
     struct text t = {0};
     put_node(&t, g);
     put_gateways(&t, g);
+    put_dns(&t, g);
     put_process(&t);
     http_reply(x, t.bytes ? 200 : 503, METRICS_TYPE, NULL, t.bytes, t.size);
 }

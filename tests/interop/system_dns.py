@@ -9,6 +9,7 @@ import struct
 import subprocess
 import tempfile
 import time
+import urllib.request
 
 import dns_conformance as conformance
 from dns_conformance import A, NXDOMAIN, NOERROR, REFUSED, SOA, TXT, framed, opt, query
@@ -80,6 +81,9 @@ def names():
         for name in ("example.com", "alt", "shoal.alt.example", "localhost"):
             assert server.udp(query(name, A)).rcode == REFUSED, name
         assert f"127.0.0.1:{port}" in node.run("status").out
+        with urllib.request.urlopen(f"http://127.0.0.1:{http}/metrics") as metrics:
+            counted = dict(re.findall(r'shoal_dns_total\{event="(\w+)"\} (\d+)', metrics.read().decode()))
+        assert int(counted["queries"]) >= 16 and int(counted["nxdomain"]) == 4 and int(counted["refused"]) == 4, counted
 
 
 @test()
