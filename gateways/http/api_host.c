@@ -284,6 +284,8 @@ static const struct endpoint {
     {"join", HTTP_POST, FOR_OWNER, api_join_post},
     {"network/rotate", HTTP_POST, FOR_OWNER, api_rotate_post},
     {"down", HTTP_POST, FOR_OWNER, api_down_post},
+    {"settings", HTTP_GET, FOR_OWNER, api_settings_get},
+    {"settings", HTTP_POST, FOR_OWNER, api_settings_post},
     {"events", HTTP_GET, FOR_OWNER, api_events_get},
     {"gateway/sessions", HTTP_GET, FOR_OWNER, api_gateway_sessions_get},
     {"gateway/sessions/disconnect", HTTP_POST, FOR_OWNER, api_gateway_disconnect_post},

@@ -111,6 +111,8 @@ void api_gateway_message_post(struct api_request *r);
 void api_gateway_bans_delete(struct api_request *r);
 void api_gateway_log_get(struct api_request *r);
 json_t *api_session_json(const struct session_info *s, core_time now);
+void api_settings_get(struct api_request *r); /* api_settings_host.c */
+void api_settings_post(struct api_request *r);
 void api_events_get(struct api_request *r); /* api_events_host.c */
 bool api_events_start(struct gateways *g);
 void api_events_stop(struct gateways *g); /* listeners are told "bye"; the servers close them */

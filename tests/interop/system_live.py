@@ -174,3 +174,28 @@ def metrics():
         assert float(values[1]["shoal_shares"]) == 1 and float(values[1]['shoal_gateway_files_sent_total{protocol="HTTP"}']) == 1
         assert ask(port, "/metrics", "POST", body={})[0] in (403, 405)
         assert str(a.home) not in later and a.status()["node"] not in later
+
+
+@test()
+def settings():
+    """/api/settings: what is set holds at once, stands in shoal.ini, and holds after the next start; what is wrong is refused whole"""
+    with Nodes() as world:
+        a = world.node("a", config="; mine\n[transfer]\nupload = 1MB/s\n")
+        a.up("--http", "127.0.0.1:0")
+        port = port_of(a)
+        owner = {"X-Shoal-Token": (a.home / "api.token").read_text().strip()}
+        post = lambda body, headers=owner: ask(port, "/api/settings", "POST", headers, body)
+        first = ask(port, "/api/settings")[1]
+        assert first["upload_rate"] == 1_000_000 and first["timeout_s"] == 30 and first["connections"] == 20000, first
+        for wrong in ({"upload_rate": -1}, {"upload_rate": "x"}, {"uplod_rate": 1}, {"timeout_s": 0}, {"connections": 1}, {"upload_rate": 5, "quota": 1.5}):
+            assert post(wrong)[0] == 400, wrong
+        assert post({"upload_rate": 5}, {})[0] == 403
+        assert ask(port, "/api/settings")[1] == first
+        status, now, _ = post({"upload_rate": 2_000_000, "quota": 123_456_789, "timeout_s": 5, "connections_per_address": 9})
+        assert status == 200 and (now["upload_rate"], now["quota"], now["timeout_s"], now["connections_per_address"]) == (2_000_000, 123_456_789, 5, 9), now
+        assert a.status()["rates"]["up_cap"] == 2_000_000
+        text = (a.home / "shoal.ini").read_text()
+        assert "; mine\n[transfer]\nupload = 2MB/s\n" in text and "quota = 123456789B" in text and "timeout = 5s" in text, text
+        a.stop()
+        a.up("--http", "127.0.0.1:0")
+        assert ask(port_of(a), "/api/settings")[1] == now

@@ -7,13 +7,16 @@ const FIELDS = [
   ['download_rate', 'Most download, in kB/s', 1000, '0 is no limit'],
   ['quota', 'Most space for fetched content, in MB', 1e6, '0 is no limit; what is pinned is never removed'],
   ['timeout_s', 'How long to look for content nobody has, in seconds', 1, ''],
+  ['connections', 'Most connections of browsers and other software', 1, 'this node’s gateways together'],
+  ['connections_per_address', 'Of these from one address', 1, 'other computers only; this one has no limit of its own'],
 ];
 
 function limits(now) {
   const inputs = FIELDS.filter(([name]) => now[name] !== undefined).map(([name, label, unit, hint]) => ({name, unit,
     input: h('input', {id: name, type: 'number', min: 0, step: 'any', inputmode: 'decimal', required: true, value: String((now[name] || 0) / unit)}), label, hint}));
   const form = h('form', {class: 'card'}, h('h2', {}, 'Limits'),
-    inputs.map(i => [h('label', {for: i.name}, i.label), i.input, i.hint && h('p', {class: 'dim'}, i.hint)]), h('button', {class: 'primary'}, 'Save'));
+    inputs.map(i => [h('label', {for: i.name}, i.label), i.input, i.hint && h('p', {class: 'dim'}, i.hint)]), h('button', {class: 'primary'}, 'Save'),
+    h('p', {class: 'dim'}, 'They hold at once, and are kept in the node’s shoal.ini.'));
   form.addEventListener('submit', async event => {
     event.preventDefault();
     try {
