@@ -146,85 +146,132 @@ void content_cache_tick(struct content *c, core_time now)
 
 /* ---- Files ---- */
 
-static int open_local(struct content_file *f, const char *path)
+struct place *content_place_new(void)
+{
+    struct place *p = calloc(1, sizeof *p);
+    if (!p)
+        return NULL;
+    p->refs = 1;
+    p->fd = -1;
+    p->found.info.name = p->found.name;
+    return p;
+}
+
+void content_place_drop(struct place *p)
+{
+    if (!p || --p->refs)
+        return;
+    if (p->fd >= 0)
+        close(p->fd);
+    free(p);
+}
+
+static int place_ok(const struct place *p)
+{
+    struct stat st;
+    struct file_stamp now;
+    if (fstat(p->fd, &st) != 0)
+        return ERR_CHANGED;
+    content_stamp_of(&now, &st);
+    if (p->any_ctime)
+        now.ctime_ns = p->found.stamp.ctime_ns;
+    return content_stamp_equal(&now, &p->found.stamp) ? 0 : ERR_CHANGED;
+}
+
+static int open_local(struct content *c, struct place *p, const char *path)
 {
     struct stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY);
     if (fd < 0)
         return home_errno(errno);
-    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != f->what.info.size) {
+    if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode) || (uint64_t)st.st_size != p->found.info.size) {
         close(fd);
         return ERR_CHANGED;
     }
-    struct file_stamp *s = &f->what.stamp;
-    if (!f->what.stamped)
-        *s = (struct file_stamp){.device = st.st_dev,
-                                 .inode = st.st_ino,
-                                 .size = (uint64_t)st.st_size,
-                                 .mtime_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
-                                 .ctime_ns = (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec};
-    /* A file of the cache may lose its name (gc, the quota) while it is read, and with it its ctime; nobody
-     * else writes there. */
-    size_t home = strlen(f->c->app->home.path);
-    f->any_ctime = strncmp(path, f->c->app->home.path, home) == 0 && strncmp(path + home, "/cache/", 7) == 0;
-    f->what.stamped = true;
-    f->fd = fd;
-    int rc = content_fd_ok(f);
+    if (!p->found.stamped)
+        content_stamp_of(&p->found.stamp, &st);
+    size_t home = strlen(c->app->home.path);
+    p->any_ctime = strncmp(path, c->app->home.path, home) == 0 && strncmp(path + home, "/cache/", 7) == 0;
+    p->found.stamped = true;
+    p->fd = fd;
+    int rc = place_ok(p);
     if (rc != 0) {
         close(fd);
-        f->fd = -1;
+        p->fd = -1;
     }
     return rc;
 }
 
-struct content_file *content_file_open(struct content *c, const struct found *what, const struct link *hints,
-                                       int *error)
+static struct content_file *file_new(struct content *c, struct place *place)
 {
     struct content_file *f = calloc(1, sizeof *f);
-    *error = ERR_NO_MEMORY;
     if (!f)
         return NULL;
     f->c = c;
-    f->what = *what;
-    f->what.info.name = f->what.name;
-    f->fd = -1;
+    f->place = place;
     f->reader = ++c->last_reader;
-    if (hints)
-        f->hints = *hints;
-    *error = what->local[0] ? open_local(f, what->local) : 0;
-    if (what->local[0] && *error != 0 && *error != ERR_PERMISSION) {
-        f->what.local[0] = 0; /* changed or gone since: others may have it */
-        f->what.stamped = false;
-        f->what.info.mtime_s = 0;
+    place->refs++;
+    return f;
+}
+
+struct content_file *content_file_open(struct content *c, struct place *place, const struct link *hints,
+                                       int *error)
+{
+    struct content_file *f = file_new(c, place);
+    struct found *what = &place->found;
+    *error = ERR_NO_MEMORY;
+    if (f && hints && (f->hints = malloc(sizeof *hints)) != NULL)
+        *f->hints = *hints;
+    if (!f || (hints && !f->hints)) {
+        if (f)
+            content_place_drop(place);
+        free(f);
+        return NULL;
+    }
+    *error = what->local[0] ? place->fd >= 0 ? place_ok(place) : open_local(c, place, what->local) : 0;
+    if (what->local[0] && *error != 0 && *error != ERR_PERMISSION && place->fd < 0) {
+        what->local[0] = 0; /* changed or gone since: others may have it */
+        what->stamped = false;
+        what->info.mtime_s = 0;
         *error = 0;
     }
     if (*error == 0)
         return f;
+    content_place_drop(place);
+    free(f->hints);
     free(f);
     return NULL;
 }
 
+struct content_file *content_open_known(struct content *c, const char *path, const struct content_info **info)
+{
+    struct known *k = content_known_find(c, path);
+    if (!k || k->place->fd < 0)
+        return NULL;
+    if (place_ok(k->place) != 0) {
+        k->until = 0;
+        return NULL;
+    }
+    struct content_file *f = file_new(c, k->place);
+    if (f)
+        *info = &f->place->found.info;
+    return f;
+}
+
 int content_fd(struct content_file *f)
 {
-    return f->fd;
+    return f->place->fd;
 }
 
 int content_fd_ok(struct content_file *f)
 {
-    struct stat st;
-    const struct file_stamp *s = &f->what.stamp;
-    if (fstat(f->fd, &st) != 0)
-        return ERR_CHANGED;
-    bool same = s->device == st.st_dev && s->inode == st.st_ino && s->size == (uint64_t)st.st_size &&
-                s->mtime_ns == (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec &&
-                (f->any_ctime || s->ctime_ns == (int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec);
-    return same ? 0 : ERR_CHANGED;
+    return place_ok(f->place);
 }
 
 static void file_free(struct content_file *f)
 {
-    if (f->fd >= 0)
-        close(f->fd);
+    content_place_drop(f->place);
+    free(f->hints);
     free(f);
 }
 
@@ -239,7 +286,7 @@ void content_close(struct content_file *f)
             content_cancel(call);
     }
     if (f->cached) {
-        uint32_t swarm = c->stopping ? 0 : shares_swarm(c->app->shares, &f->what.info.id, false);
+        uint32_t swarm = c->stopping ? 0 : shares_swarm(c->app->shares, &f->place->found.info.id, false);
         if (swarm)
             xfer_reader_clear(c->app->core.xfer, host_now(&c->app->core), swarm, f->reader);
         if (--f->cached->readers == 0)
@@ -257,12 +304,12 @@ bool content_progress_of(const struct content_file *f, struct content_progress *
     if (!job)
         return false;
     out->bytes_have = job->bytes_done;
-    out->bytes_total = f->what.info.size;
+    out->bytes_total = f->place->found.info.size;
     out->rate_down = job->rate;
     out->sessions = job->peers;
     snprintf(out->message, sizeof out->message, "%s", job->message);
     struct xfer_swarm_stats stats;
-    uint32_t swarm = shares_swarm(f->c->app->shares, &f->what.info.id, false);
+    uint32_t swarm = shares_swarm(f->c->app->shares, &f->place->found.info.id, false);
     if (swarm && xfer_swarm_stats(f->c->app->core.xfer, host_now(&f->c->app->core), swarm, &stats)) {
         out->providers_found = stats.candidates;
         out->sessions = stats.sessions;
@@ -332,7 +379,8 @@ static bool read_file(struct content_call *call)
     uv_buf_t buf = uv_buf_init((char *)call->out, (unsigned)call->size);
     call->fs.data = call;
     read_begun(call);
-    int r = uv_fs_read(&call->c->app->loop, &call->fs, f->fd, &buf, 1, (int64_t)call->offset, on_fs_read);
+    int r =
+        uv_fs_read(&call->c->app->loop, &call->fs, f->place->fd, &buf, 1, (int64_t)call->offset, on_fs_read);
     core_assert(r == 0);
     return false;
 }
@@ -342,8 +390,8 @@ static uint64_t arrived(struct content_call *call, uint32_t swarm)
 {
     struct xfer *x = call->c->app->core.xfer;
     uint64_t end = call->offset + call->size, at = call->offset;
-    if (end > call->file->what.info.size)
-        end = call->file->what.info.size;
+    if (end > call->file->place->found.info.size)
+        end = call->file->place->found.info.size;
     while (at < end && xfer_swarm_has_leaf(x, swarm, (uint32_t)(at / TREE_LEAF_SIZE)))
         at = (at / TREE_LEAF_SIZE + 1) * TREE_LEAF_SIZE;
     return (at < end ? at : end) - call->offset;
@@ -353,7 +401,7 @@ static uint64_t arrived(struct content_call *call, uint32_t swarm)
 static void read_wanted(struct content_call *call, uint32_t swarm, core_time now)
 {
     struct host_core *core = &call->c->app->core;
-    uint64_t end = call->offset + call->size + call->ahead, size = call->file->what.info.size;
+    uint64_t end = call->offset + call->size + call->ahead, size = call->file->place->found.info.size;
     if (end > size)
         end = size;
     uint32_t first = (uint32_t)(call->offset / TREE_LEAF_SIZE);
@@ -374,22 +422,22 @@ static int become_local(struct content_file *f)
     if ((size_t)snprintf(path, sizeof path, "%s%s%s", k->target, k->inside[0] ? "/" : "", k->inside) >=
         sizeof path)
         return ERR_RANGE;
-    f->what.stamped = false;
-    return open_local(f, path);
+    f->place->found.stamped = false;
+    return open_local(f->c, f->place, path);
 }
 
 bool content_read_step(struct content_call *call, core_time now)
 {
     struct content_file *f = call->file;
     struct content *c = call->c;
-    if (call->offset >= f->what.info.size) {
+    if (call->offset >= f->place->found.info.size) {
         read_end(call, 0);
         return true;
     }
-    if (f->fd >= 0)
+    if (f->place->fd >= 0)
         return read_file(call);
     if (!f->cached) {
-        f->cached = cached_of(c, &f->what, f->hints.source_count ? &f->hints : NULL);
+        f->cached = cached_of(c, &f->place->found, f->hints && f->hints->source_count ? f->hints : NULL);
         if (!f->cached) {
             read_end(call, ERR_FULL);
             return true;
@@ -411,8 +459,8 @@ bool content_read_step(struct content_call *call, core_time now)
         read_end(call, rc);
         return true;
     }
-    uint32_t swarm = f->cached->inside[0] ? 0 : shares_swarm(c->app->shares, &f->what.info.id, false);
-    uint32_t ref = swarm ? shares_ref(c->app->shares, &f->what.info.id, false) : 0;
+    uint32_t swarm = f->cached->inside[0] ? 0 : shares_swarm(c->app->shares, &f->place->found.info.id, false);
+    uint32_t ref = swarm ? shares_ref(c->app->shares, &f->place->found.info.id, false) : 0;
     if (!ref)
         return false;
     read_wanted(call, swarm, now);

@@ -24,7 +24,8 @@ struct content *content_new(struct app *app)
         return NULL;
     c->app = app;
     if ((size_t)snprintf(c->files, sizeof c->files, "%s/files", app->home.path) >= sizeof c->files ||
-        (size_t)snprintf(c->incoming, sizeof c->incoming, "%s/incoming", app->home.path) >= sizeof c->incoming) {
+        (size_t)snprintf(c->incoming, sizeof c->incoming, "%s/incoming", app->home.path) >=
+            sizeof c->incoming) {
         free(c);
         return NULL;
     }
@@ -115,8 +116,10 @@ void content_free(struct content *c)
 {
     if (!c)
         return;
-    for (uint32_t i = 0; i < KNOWN_PATHS; i++)
+    for (uint32_t i = 0; i < KNOWN_PATHS; i++) {
         free(c->known[i].path);
+        content_place_drop(c->known[i].place);
+    }
     while (c->cached) {
         struct cached *first = c->cached;
         DL_DELETE(c->cached, first);
@@ -367,8 +370,9 @@ static int remote_entry(const struct job *job, struct found *f)
 
 /* ---- Resolve and open ---- */
 
-static bool give(struct content_call *call, const struct found *f)
+static bool give(struct content_call *call, struct place *place)
 {
+    const struct found *f = &place->found;
     struct content_call was = *call;
     if (was.kind == CALL_RESOLVE) {
         content_call_free(call);
@@ -376,13 +380,13 @@ static bool give(struct content_call *call, const struct found *f)
         return true;
     }
     int error = f->info.what == CONTENT_IS_FILE ? 0 : ERR_NOT_A_FILE;
-    struct content_file *file = error ? NULL : content_file_open(was.c, f, call->hints, &error);
+    struct content_file *file = error ? NULL : content_file_open(was.c, place, call->hints, &error);
     if (error) {
         content_call_fail(call, error);
         return true;
     }
     content_call_free(call);
-    was.open_done(was.context, 0, file, &file->what.info);
+    was.open_done(was.context, 0, file, &file->place->found.info);
     return true;
 }
 
@@ -394,16 +398,47 @@ static struct known *known_place(struct content *c, const char *path)
     return &c->known[hash % KNOWN_PATHS];
 }
 
-static void known_keep(struct content *c, const char *path, const struct found *f)
+static void known_drop(struct known *k)
+{
+    free(k->path);
+    content_place_drop(k->place);
+    *k = (struct known){0};
+}
+
+static void known_keep(struct content *c, const char *path, struct place *place)
 {
     struct known *k = known_place(c, path);
-    if (!f->local[0] || content_is_home(path)) /* of homes not everybody may know, and they change */
+    if (!place->found.local[0] ||
+        content_is_home(path)) /* of homes not everybody may know, and they change */
         return;
-    free(k->path);
+    known_drop(k);
     k->path = strdup(path);
-    k->found = *f;
-    k->found.info.name = k->found.name;
+    if (!k->path)
+        return;
+    k->place = place;
+    place->refs++;
     k->until = host_now(&c->app->core) + KNOWN_FOR;
+    c->known_used = true;
+}
+
+struct known *content_known_find(struct content *c, const char *path)
+{
+    struct known *k = known_place(c, path);
+    return k->path && strcmp(k->path, path) == 0 && host_now(&c->app->core) < k->until &&
+                   k->place->found.local[0]
+               ? k
+               : NULL;
+}
+
+/* A descriptor kept too long would keep the disk of a file that was removed. */
+static void known_tick(struct content *c, core_time now)
+{
+    c->known_used = false;
+    for (uint32_t i = 0; i < KNOWN_PATHS; i++) {
+        if (c->known[i].path && now >= c->known[i].until)
+            known_drop(&c->known[i]);
+        c->known_used = c->known_used || c->known[i].path;
+    }
 }
 
 void content_known_forget(struct content *c)
@@ -414,21 +449,21 @@ void content_known_forget(struct content *c)
 
 static bool resolve_step(struct content_call *call)
 {
-    struct known *k = known_place(call->c, call->path);
-    if (k->path && strcmp(k->path, call->path) == 0 && host_now(&call->c->app->core) < k->until)
-        return give(call, &k->found);
-    struct found *f = calloc(1, sizeof *f);
+    struct known *k = content_known_find(call->c, call->path);
+    if (k)
+        return give(call, k->place);
+    struct place *place = content_place_new();
     struct job *job;
-    if (!f) {
+    if (!place) {
         content_call_fail(call, ERR_NO_MEMORY);
         return true;
     }
-    f->info.name = f->name;
+    struct found *f = &place->found;
     int rc = find(call->c, &call->who, call->path, call->hints, f);
     f->info.name = f->name;
     if (rc == ERR_NO_SOURCES && call->job_id == 0) {
         rc = remote_start(call, f, true);
-        free(f);
+        content_place_drop(place);
         if (rc == 0)
             return false;
         content_call_fail(call, rc);
@@ -437,7 +472,7 @@ static bool resolve_step(struct content_call *call)
     if (rc == ERR_NO_SOURCES) {
         rc = remote_done(call, &job);
         if (rc == 1) {
-            free(f);
+            content_place_drop(place);
             return false;
         }
         if (rc == 0)
@@ -449,10 +484,10 @@ static bool resolve_step(struct content_call *call)
     if (rc != 0) {
         content_call_fail(call, rc);
     } else {
-        known_keep(call->c, call->path, f);
-        give(call, f);
+        known_keep(call->c, call->path, place);
+        give(call, place);
     }
-    free(f);
+    content_place_drop(place);
     return true;
 }
 
@@ -621,12 +656,13 @@ static void pump(struct content *c)
             break; /* those that callbacks added wait for the next round */
     }
     content_cache_tick(c, now);
+    known_tick(c, now);
     if (c->stopping)
         return;
     if (!c->calls) {
         uv_prepare_stop(&c->prepare);
         c->prepare_runs = false;
-        if (c->cached)
+        if (c->cached || c->known_used)
             uv_timer_start(&c->timer, on_timer, TICK_MS, 0);
         return;
     }

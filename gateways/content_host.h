@@ -62,6 +62,9 @@ typedef void (*content_open_cb)(void *context, int status, struct content_file *
 /* Content of other nodes begins to be fetched (into the cache of the home) when the first byte is asked for. */
 struct content_call *content_open(struct content *c, const struct account_who *who, const char *path, const struct link *hints,
                                   core_time deadline, content_open_cb done, void *context);
+/* The quick path for what is asked for again and again: a local file that was opened by this path within the last second and is still the same, at
+ * once and without a call; NULL: call content_open. Never of /home. *info lives as long as the file. */
+struct content_file *content_open_known(struct content *c, const char *path, const struct content_info **info);
 /* Reads in flight are cancelled. What was fetched so far stays, as the store's rules have it. */
 void content_close(struct content_file *file);
 

@@ -27,6 +27,16 @@ struct found { /* where a path leads */
     char inside[CONTENT_PATH_MAX];
 };
 
+/* Where a path led, and its descriptor when it was opened; for all who opened it lately. */
+struct place {
+    uint32_t refs;
+    int fd;
+    bool any_ctime; /* a file of the cache may lose its name (gc, the quota) while it is read, and with it its ctime */
+    struct found found;
+};
+struct place *content_place_new(void); /* NULL: no memory */
+void content_place_drop(struct place *p); /* NULL is ignored */
+
 struct content_call {
     struct content *c;
     enum call_kind kind;
@@ -74,20 +84,18 @@ struct cached { /* content of other nodes on its way to this disk, one for each 
 
 struct content_file {
     struct content *c;
-    struct found what;
-    int fd;
+    struct place *place;
     struct cached *cached; /* NULL: local */
     uint32_t reader;
     bool closed; /* freed with its last read */
-    bool any_ctime;
     uint32_t reads;
-    struct link hints;
+    struct link *hints; /* NULL: none */
 };
 
 struct known { /* where a path led a moment ago: saves the store's and the manifests' reading for what is
                   asked again and again */
     char *path;
-    struct found found;
+    struct place *place; /* NULL: empty */
     core_time until;
 };
 /* Work for the thread pool that alters /home; queued, one at a time. */
@@ -107,6 +115,7 @@ struct change {
 struct content {
     struct app *app;
     struct known known[KNOWN_PATHS];
+    bool known_used;
     uv_prepare_t prepare;
     uv_timer_t timer;
     uint8_t handles;
@@ -132,9 +141,10 @@ struct content_call *content_call_new(struct content *c, const struct account_wh
                                       void *context);
 void content_call_fail(struct content_call *call, int status);
 void content_known_forget(struct content *c);
+struct known *content_known_find(struct content *c, const char *path); /* NULL: not, or not any more */
 void content_found_dir(struct found *f, const char *name);
 /* content_fetch_host.c */
-struct content_file *content_file_open(struct content *c, const struct found *what, const struct link *hints,
+struct content_file *content_file_open(struct content *c, struct place *place, const struct link *hints,
                                        int *error);
 /* A read: true when it ended (its callback came). */
 bool content_read_step(struct content_call *call, core_time now);

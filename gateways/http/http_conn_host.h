@@ -48,6 +48,10 @@ struct conn {
     uv_write_t write;
     uv_shutdown_t shutdown;
     char chunk_head[HTTP_CHUNK_HEAD_MAX];
+    struct conn *done_next; /* in the server's list of those whose write went through at once */
+    uv_poll_t poll;         /* of a second descriptor of the socket: tells when a full one takes more of a file */
+    int poll_fd;
+    bool polled;
     struct { /* http_reply_file */
         bool active;
         int fd;
@@ -69,15 +73,20 @@ struct http_server {
         uv_tcp_t tcp;
     } h;
     bool is_tcp;
+    uint8_t handles; /* that have not closed */
+    uv_check_t check; /* goes on with `done`, in the turn of the loop in which it was filled */
+    uv_idle_t idle;   /* active while `done` has something, so that the loop does not sleep */
+    struct conn *done;
     struct conn *first;
     uint32_t count;
     bool waiting; /* a connection waits in the queue for a place */
-    bool closing, listener_closed;
+    bool closing, ending;
     void (*closed)(void *context);
     void *closed_context;
 };
 
 void http_conn_close(struct conn *c);
+void http_server_done(uv_check_t *check);
 void http_conn_unhold(struct conn *c); /* a handle or request ended */
 void http_conn_timeout(struct conn *c, uint32_t ms);
 /* The answer has gone out: the next request, or the end. */

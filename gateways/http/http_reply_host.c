@@ -1,17 +1,20 @@
 /* Answers: whole, in pieces, and files by sendfile. One write is under way at a time, so that raw sends never
  * overtake queued ones. */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <unistd.h>
 #include "gateways/http/http_conn_host.h"
 #include "node/base/assert.h"
 
 #define REPLY_HEAD_MIN 1024
-#define FILE_SLICE     (512u * 1024u) /* one sendfile; also what is looked at for being in memory */
-#define FILE_TURN      (4u << 20)     /* bytes of one connection before others get their turn */
+#define FILE_SLICE     (1024u * 1024u) /* one sendfile; also what is looked at for being in memory */
+#define FILE_TURN      (4u << 20)      /* bytes of one connection before others get their turn */
 #define FILE_BUFFER    (128u * 1024u)
+#define POLL_MIN       (256u * 1024u) /* of a file, from which on a second descriptor pays */
 
 static void file_go_on(struct conn *c);
 
@@ -109,14 +112,12 @@ static void wrote(struct conn *c)
         c->exchange.written(&c->exchange);
 }
 
-static void on_written(uv_write_t *write, int status)
+/* What was under way has gone out; the connection was held for it. */
+static void write_through(struct conn *c)
 {
-    struct conn *c = write->data;
     c->handles--; /* the stream's own handle is still open: this is never the last */
     free(c->reply_body);
     c->reply_body = NULL;
-    if (status != 0)
-        http_conn_close(c);
     if (c->state == CONN_CLOSING) {
         c->handles++;
         http_conn_unhold(c);
@@ -128,15 +129,69 @@ static void on_written(uv_write_t *write, int status)
         wrote(c);
 }
 
+static void on_written(uv_write_t *write, int status)
+{
+    struct conn *c = write->data;
+    if (status != 0)
+        http_conn_close(c);
+    write_through(c);
+}
+
+static void on_idle(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+/* All of it is in the socket already; `written` comes from the loop all the same, without a system call. */
+static void done_queue(struct conn *c)
+{
+    struct http_server *s = c->server;
+    c->writing = true;
+    c->handles++;
+    c->done_next = s->done;
+    s->done = c;
+    uv_idle_start(&s->idle, on_idle);
+}
+
+void http_server_done(uv_check_t *check)
+{
+    struct http_server *s = check->data;
+    struct conn *list = s->done;
+    s->done = NULL;
+    if (!list)
+        return;
+    uv_idle_stop(&s->idle);
+    while (list) {
+        struct conn *c = list;
+        list = c->done_next;
+        write_through(c);
+    }
+}
+
 static void send_bufs(struct conn *c, uv_buf_t *bufs, unsigned count)
 {
-    uint64_t size = 0;
+    size_t size = 0;
     for (unsigned i = 0; i < count; i++)
         size += bufs[i].len;
     http_conn_moved(c, 0, size);
+    http_conn_timeout(c, c->server->config.write_timeout_ms);
+    int n = uv_try_write(&c->h.stream, bufs, count);
+    if (n >= 0 && (size_t)n == size) {
+        done_queue(c);
+        return;
+    }
+    for (size_t sent = n > 0 ? (size_t)n : 0; sent > 0;) {
+        size_t part = sent < bufs->len ? sent : bufs->len;
+        bufs->base += part;
+        bufs->len -= part;
+        sent -= part;
+        if (bufs->len == 0 && count > 1) {
+            bufs++;
+            count--;
+        }
+    }
     c->writing = true;
     c->handles++;
-    http_conn_timeout(c, c->server->config.write_timeout_ms);
     if (uv_write(&c->write, &c->h.stream, bufs, count, on_written) != 0) {
         c->handles--;
         http_conn_close(c);
@@ -225,7 +280,8 @@ void http_reply(struct http_exchange *x, unsigned status, const char *type, cons
     reply_whole((struct conn *)x, status, type, extra, body, size);
 }
 
-/* What cannot be framed cannot be followed by anything: answer and close. Who took the body in pieces lets go of it. */
+/* What cannot be framed cannot be followed by anything: answer and close. Who took the body in pieces lets go
+ * of it. */
 void http_conn_refuse(struct conn *c, unsigned status, const char *extra, const char *message)
 {
     const struct http_server_config *config = &c->server->config;
@@ -243,13 +299,12 @@ void http_conn_refuse(struct conn *c, unsigned status, const char *extra, const 
 
 /* ---- Files ---- */
 
-/* Is the slice in memory? A file system that cannot tell counts as yes. */
-static bool is_warm(int fd, uint64_t offset, uint64_t size)
+/* Is the byte in memory? A file system that cannot tell counts as yes. */
+static bool is_warm(int fd, uint64_t offset)
 {
     char byte;
     struct iovec v = {&byte, 1};
-    return (preadv2(fd, &v, 1, (off_t)(offset + size - 1), RWF_NOWAIT) >= 0 || errno != EAGAIN) &&
-           (preadv2(fd, &v, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN);
+    return preadv2(fd, &v, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
 }
 
 static void file_end(struct conn *c)
@@ -316,11 +371,46 @@ static void file_by_buffer(struct conn *c)
     core_assert(r == 0);
 }
 
-/* The socket is full: a piece that is in memory goes through libuv's queue, whose end says that there is room
- * again. */
+static void on_writable(uv_poll_t *poll, int status, int events)
+{
+    struct conn *c = poll->data;
+    (void)events;
+    uv_poll_stop(poll);
+    if (status != 0)
+        http_conn_close(c);
+    else if (c->state != CONN_CLOSING)
+        file_go_on(c);
+}
+
+/* Waits for room in the socket. libuv tells of that for a write of its own only, which would copy; so a
+ * second descriptor is watched. */
+static bool file_poll(struct conn *c, int socket)
+{
+    if (!c->polled) {
+        c->poll_fd = fcntl(socket, F_DUPFD_CLOEXEC, 0);
+        if (c->poll_fd < 0)
+            return false;
+        if (uv_poll_init(c->server->loop, &c->poll, c->poll_fd) != 0) {
+            close(c->poll_fd);
+            return false;
+        }
+        c->poll.data = c;
+        c->polled = true;
+        c->handles++;
+    }
+    http_conn_timeout(c, c->server->config.write_timeout_ms);
+    return uv_poll_start(&c->poll, UV_WRITABLE, on_writable) == 0;
+}
+
+/* The socket is full, or others have their turn: a large file waits; of a small one a piece that is in memory
+ * goes through libuv's queue, whose end says that there is room again. */
 static void file_wait(struct conn *c)
 {
     struct iovec v;
+    uv_os_fd_t socket;
+    if (c->head_sent && c->file.left >= POLL_MIN && uv_fileno((uv_handle_t *)&c->h.stream, &socket) == 0 &&
+        file_poll(c, socket))
+        return;
     if (!file_buffer(c)) {
         http_conn_close(c);
         return;
@@ -371,13 +461,16 @@ static void file_go_on(struct conn *c)
         http_conn_close(c);
         return;
     }
-    if (!c->head_sent && c->file.left <= FILE_BUFFER / 2) { /* one read and one write are cheaper than sendfile */
+    if (!c->head_sent &&
+        c->file.left <= FILE_BUFFER / 2) { /* one read and one write are cheaper than sendfile */
         file_wait(c);
         return;
     }
     while (c->file.left > 0) {
         uint64_t slice = c->file.left < FILE_SLICE ? c->file.left : FILE_SLICE;
-        if (!is_warm(c->file.fd, c->file.offset, slice)) {
+        /* Its end, and its beginning unless that follows what was just sent. */
+        if (!is_warm(c->file.fd, c->file.offset + slice - 1) ||
+            (turn == 0 && !is_warm(c->file.fd, c->file.offset))) {
             file_by_buffer(c);
             return;
         }
@@ -407,9 +500,8 @@ static void file_go_on(struct conn *c)
             return;
         }
     }
-    /* All of it is in the socket. `written` must come from the loop: an empty write brings us back. */
-    uv_buf_t none = uv_buf_init("", 0);
-    send_bufs(c, &none, 1);
+    http_conn_timeout(c, c->server->config.write_timeout_ms);
+    done_queue(c);
 }
 
 void http_reply_file(struct http_exchange *x, int fd, uint64_t offset, uint64_t size,

@@ -19,9 +19,18 @@ static void accept_one(struct http_server *s);
 
 /* ---- The end of a connection and of the server ---- */
 
+static void on_server_handle_closed(uv_handle_t *handle);
+
 static void server_maybe_free(struct http_server *s)
 {
-    if (!s->closing || !s->listener_closed || s->first)
+    if (!s->closing || s->first)
+        return;
+    if (!s->ending) { /* not before the last connection: it may still wait in `done` */
+        s->ending = true;
+        uv_close((uv_handle_t *)&s->check, on_server_handle_closed);
+        uv_close((uv_handle_t *)&s->idle, on_server_handle_closed);
+    }
+    if (s->handles)
         return;
     void (*closed)(void *) = s->closed;
     void *context = s->closed_context;
@@ -55,6 +64,13 @@ static void on_conn_closed(uv_handle_t *handle)
     http_conn_unhold(handle->data);
 }
 
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct conn *c = handle->data;
+    close(c->poll_fd);
+    http_conn_unhold(c);
+}
+
 void http_conn_close(struct conn *c)
 {
     if (c->state == CONN_CLOSING)
@@ -68,6 +84,8 @@ void http_conn_close(struct conn *c)
         c->server->config.ended(c->server->config.owner, &c->exchange);
     uv_close((uv_handle_t *)&c->h.stream, on_conn_closed);
     uv_close((uv_handle_t *)&c->timer, on_conn_closed);
+    if (c->polled)
+        uv_close((uv_handle_t *)&c->poll, on_poll_closed);
 }
 
 void http_disconnect(struct http_exchange *x)
@@ -261,8 +279,13 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
             http_conn_close(c);
         else if (n > 0)
             http_conn_timeout(c, LINGER_MS);
+    } else if (n == UV_EOF && c->state == CONN_BUSY) {
+        uv_read_stop(stream); /* it may have closed its half only, and wait for the answer */
     } else if (n < 0) {
         http_conn_close(c);
+    } else if (n > 0 && c->state == CONN_BUSY) { /* the next request: its turn comes */
+        c->in_size += (size_t)n;
+        uv_read_stop(stream);
     } else if (n > 0) {
         /* A body has its time anew for each BODY_STEP: one that drips is timed out as one that stops. */
         c->moved = c->state == CONN_BODY ? c->moved + (uint64_t)n : 0;
@@ -278,8 +301,8 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 }
 
 /* Goes on as far as the input reaches. An answer that is given at once comes back here by a callback of the
- * loop, never from within. Reading stops while an exchange is being served: the next request waits in the
- * socket, not in our memory. */
+ * loop, never from within. While an exchange is being served reading goes on until something comes (most clients wait, and
+ * to stop and start costs two system calls for each request), but never so that the buffer with the head would move. */
 static void step(struct conn *c)
 {
     if (c->state == CONN_HEAD)
@@ -294,7 +317,8 @@ static void step(struct conn *c)
         int r = uv_read_start(&c->h.stream, on_alloc, on_read);
         if (r != 0 && r != UV_EALREADY)
             http_conn_close(c);
-    } else if (c->state == CONN_BUSY || c->state == CONN_BODY) {
+    } else if (c->state == CONN_BODY ||
+               (c->state == CONN_BUSY && (c->in_size > c->head.size || c->in_cap - c->in_size < 4096))) {
         uv_read_stop(&c->h.stream);
     }
 }
@@ -440,10 +464,10 @@ static void on_connection(uv_stream_t *listener, int status)
         accept_one(s);
 }
 
-static void on_listener_closed(uv_handle_t *handle)
+static void on_server_handle_closed(uv_handle_t *handle)
 {
     struct http_server *s = handle->data;
-    s->listener_closed = true;
+    s->handles--;
     server_maybe_free(s);
 }
 
@@ -473,7 +497,7 @@ void http_server_close(struct http_server *s, void (*closed)(void *context), voi
         if (c->state == CONN_LINGER || !c->ended)
             http_conn_close(c);
     }
-    uv_close((uv_handle_t *)&s->h.stream, on_listener_closed);
+    uv_close((uv_handle_t *)&s->h.stream, on_server_handle_closed);
 }
 
 static struct http_server *server_new(uv_loop_t *loop, const struct http_server_config *config, bool is_tcp)
@@ -490,7 +514,11 @@ static struct http_server *server_new(uv_loop_t *loop, const struct http_server_
         uv_tcp_init(loop, &s->h.tcp);
     else
         uv_pipe_init(loop, &s->h.pipe, 0);
-    s->h.stream.data = s;
+    uv_check_init(loop, &s->check);
+    uv_idle_init(loop, &s->idle);
+    s->h.stream.data = s->check.data = s->idle.data = s;
+    s->handles = 3;
+    uv_check_start(&s->check, http_server_done);
     return s;
 }
 

@@ -654,7 +654,12 @@ static void serve(struct gateways *g, struct http_exchange *x, const struct acco
             fail(v, ERR_NO_MEMORY);
         return;
     }
-    open_start(v, v->path);
+    const struct content_info *info;
+    struct content_file *known = content_open_known(g->content, v->path, &info);
+    if (known)
+        on_open(v, 0, known, info);
+    else
+        open_start(v, v->path);
 }
 
 void web_content(struct gateways *g, struct http_exchange *x, const struct account_who *who, const char *path)
