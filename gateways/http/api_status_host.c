@@ -124,7 +124,7 @@ static json_t *number(uint64_t n)
 static json_t *dht_json(const struct dht_status *d)
 {
     return json_pack(
-        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
+        "{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
         "contacts", number(d->contacts), "contacts_live", number(d->contacts_live), "lookups",
         number(d->lookups), "records", number(d->records), "announced", number(d->announced),
         "announced_stored", number(d->announced_stored), "network_size", number(d->network_size),
@@ -132,7 +132,7 @@ static json_t *dht_json(const struct dht_status *d)
         number(d->bytes_in), "bytes_out", number(d->bytes_out), "malformed", number(d->malformed),
         "unsolicited", number(d->unsolicited), "over_quota", number(d->over_quota), "lookups_done",
         number(d->lookups_done), "lookups_failed", number(d->lookups_failed), "lookup_rtt_mean_us",
-        number(d->lookup_rtt_mean_us), "joined", (int)d->joined, "pending", number(d->pending));
+        number(d->lookup_rtt_mean_us), "lookup_hops_mean_x100", number(d->lookup_hops_mean_x100), "joined", (int)d->joined, "pending", number(d->pending));
 }
 
 static json_t *totals_json(const struct xfer_totals *t, const struct streams_totals *s, uint64_t bans)

@@ -212,6 +212,8 @@ static int start_node(struct app *app, char *message)
 static void configure(struct app *app)
 {
     dht_config_default(&app->dht_config);
+    if (app->config.dht_k)
+        app->dht_config.k = (uint8_t)app->config.dht_k;
     app->dht_config.private_limits = app->network.is_private;
     app->dht_config.unlisted = strcmp(app->config.listen, "off") == 0;
     xfer_config_default(&app->xfer_config);

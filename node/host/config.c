@@ -1,4 +1,5 @@
 #include "node/host/config.h"
+#include "dht/dht.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -18,7 +19,7 @@
 #define COUNT_MAX   1000000
 
 enum value_kind { VALUE_LISTEN, VALUE_SWITCH, VALUE_SIZE, VALUE_RATE, VALUE_MEMORY, VALUE_PEERS, VALUE_LEVEL, VALUE_PATH,
-                  VALUE_ZONES, VALUE_COUNT,
+                  VALUE_ZONES, VALUE_COUNT, VALUE_K,
                   VALUE_PORTS, VALUE_ADDRESS, VALUE_SECONDS, VALUE_VISITORS };
 
 struct known {
@@ -33,6 +34,7 @@ static const struct known known[] = {
     {"network", "bootstrap", VALUE_PEERS, 0},
     {"network", "private", VALUE_SWITCH, AT(network_private)},
     {"network", "neighbours", VALUE_SWITCH, AT(neighbours)},
+    {"dht", "k", VALUE_K, AT(dht_k)},
     {"transfer", "upload", VALUE_RATE, AT(upload_rate)},
     {"transfer", "download", VALUE_RATE, AT(download_rate)},
     {"transfer", "memory", VALUE_MEMORY, AT(budget)},
@@ -345,6 +347,11 @@ static int value_set(struct config *c, const struct known *k, const char *value,
         return ERR_RANGE;
     case VALUE_COUNT:
         return count_set(field, value, message);
+    case VALUE_K:
+        if (count_set(field, value, message) == 0 && *(uint64_t *)field <= DHT_K_MAX)
+            return 0;
+        snprintf(message, MESSAGE_MAX, "`%.60s` is not a whole number from 1 to %d, or 0 for the default", value, DHT_K_MAX);
+        return ERR_RANGE;
     }
     return ERR_UNSUPPORTED;
 }

@@ -32,6 +32,7 @@ struct config {
     char bootstrap[CONFIG_BOOTSTRAP_MAX][160]; /* [network] bootstrap = <node id>@<address:port>, space separated */
     uint32_t bootstrap_count;
     bool network_private;       /* [network] private = on: a first run makes a network of its own with a secret, not the open one */
+    uint64_t dht_k;             /* [dht] k: contacts a bucket and holders a record, 1 to 32; 0 = the default */
     bool neighbours;            /* [network] neighbours = on | off: signed multicast */
     uint64_t upload_rate, download_rate; /* [transfer] upload = 2MB/s; 0 = no cap */
     uint64_t quota;             /* [store] quota = 10GB, 0 = none */

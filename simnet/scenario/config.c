@@ -86,6 +86,7 @@ static void swarm_draw(struct sim_config *c, struct sim_random *r)
     c->net.mixed = pick_or_none(r, 2, 0, SIM_PPM);
     c->net.bandwidth = pick(r, 0, 2) ? SIM_FLOW : SIM_PACKET;
     c->net.nat = pick_or_none(r, 3, 0, 400000);
+    c->net.nat_full = c->net.nat_address = c->net.nat_symmetric = SIM_PPM / 4;
     c->node.dht.provider_life = CORE_MINUTES(4); /* or a seed that lost its holders is found again too late */
     c->node.dht.provider_renew = CORE_SECONDS(96);
     if (c->swarm.peers >= 4 && pick(r, 0, 2) == 0) {

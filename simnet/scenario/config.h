@@ -21,6 +21,12 @@ enum sim_join {
 enum sim_latency { SIM_LATENCY_CONSTANT, SIM_LATENCY_UNIFORM, SIM_LATENCY_COORDINATES };
 enum sim_distribution { SIM_NEVER, SIM_CONSTANT, SIM_EXPONENTIAL, SIM_WEIBULL };
 enum sim_bandwidth { SIM_FLOW, SIM_PACKET };
+enum sim_nat_kind { /* RFC 4787's words: how a port is filtered; SYMMETRIC also maps anew for each peer */
+    SIM_NAT_PORT,   /* lets in the address and port that was sent to */
+    SIM_NAT_FULL,   /* anybody, once something was sent */
+    SIM_NAT_ADDRESS, /* the address that was sent to, from any port */
+    SIM_NAT_SYMMETRIC
+};
 enum sim_split { SIM_SPLIT_HALVES, SIM_SPLIT_ONE, SIM_SPLIT_UNIFORM };
 enum sim_attack {
     SIM_ATTACK_NONE,
@@ -61,7 +67,8 @@ struct sim_config {
         uint32_t loss;                      /* ppm of datagrams, all paths alike; besides: */
         bool loss_measured;                 /* SIMNET.md's classes of paths: 90 % 0.1 %, 9 % 0.7 %, 1 % 3 % */
         uint32_t deaf_pairs;                /* ppm of pairs that cannot talk at all */
-        uint32_t nat;                       /* ppm of nodes behind a NAT that takes no stranger's datagram */
+        uint32_t nat;                       /* ppm of nodes behind a NAT; nobody opens a stream to them */
+        uint32_t nat_full, nat_address, nat_symmetric; /* ppm of those; the others are port restricted */
         uint64_t up, down;                  /* access links, 0 = endless */
         enum sim_bandwidth bandwidth;
         uint32_t mixed;  /* ppm of nodes with a quarter of `up` */
@@ -85,6 +92,7 @@ struct sim_config {
         struct sim_span announce; /* urgent announce of a fresh key, per node */
         struct sim_span withdraw; /* takes back one of its own announced keys, per node */
         struct sim_span fetch;    /* get of a random announced key, per node */
+        struct sim_span miss;     /* get of a random key that nobody announced, per node */
         uint32_t profiles;        /* ppm of nodes that put a profile after joining */
         uint32_t profile_bytes;
         bool live_targets; /* lookups are for a living node's position, and succeed when it is found (Li 2005,

@@ -65,7 +65,10 @@ static const struct sim_key keys[] = {
     SHARE("net.loss", net.loss, "of datagrams, all paths alike"),
     YES("net.loss_measured", net.loss_measured, "paths lose 0.1 %, 0.7 % or 3 % as measured"),
     SHARE("net.deaf_pairs", net.deaf_pairs, "of pairs that cannot talk at all"),
-    SHARE("net.nat", net.nat, "of nodes that take no stranger's datagram"),
+    SHARE("net.nat", net.nat, "of nodes behind a NAT (port restricted); nobody opens a stream to them"),
+    SHARE("net.nat_full", net.nat_full, "of those, full cone: anybody gets in once something went out"),
+    SHARE("net.nat_address", net.nat_address, "of those, address restricted: any port of who was sent to"),
+    SHARE("net.nat_symmetric", net.nat_symmetric, "of those, symmetric: another port to each peer"),
     RATE("net.up", net.up, "access link up; 0B/s = endless"),
     RATE("net.down", net.down, "access link down; 0B/s = endless"),
     WORD("net.bandwidth", net.bandwidth, "flow|packet", "how streams share links"),
@@ -107,6 +110,7 @@ static const struct sim_key keys[] = {
     SPAN("load.announce.every", load.announce, "announce of a fresh key, per node"),
     SPAN("load.withdraw.every", load.withdraw, "takes back one of its own announced keys, per node"),
     SPAN("load.fetch.every", load.fetch, "get of a random announced key, per node"),
+    SPAN("load.miss.every", load.miss, "get of a random key that nobody announced, per node"),
     SHARE("load.profiles", load.profiles, "of nodes that put a profile after joining"),
     SIZE("load.profile_bytes", load.profile_bytes, 1, 900, "size of a profile's text"),
     YES("load.live_targets", load.live_targets, "lookups are for a living node's position"),
@@ -406,6 +410,8 @@ int sim_config_check(const struct sim_config *c, char why[SIM_WHY_MAX])
 {
     if (c->net.latency == SIM_LATENCY_UNIFORM && c->net.latency_min > c->net.latency_max)
         return bad(why, "net.latency_min", "", "is more than net.latency_max");
+    if ((uint64_t)c->net.nat_full + c->net.nat_address + c->net.nat_symmetric > SIM_PPM)
+        return bad(why, "net.nat_full", "", "with net.nat_address and net.nat_symmetric it is more than 100% of those behind a NAT");
     if (c->node.dht.timeout_min > c->node.dht.timeout_max)
         return bad(why, "node.dht.timeout_min", "", "is more than node.dht.timeout_max");
     /* What the world does not do yet is refused: a run that ignored it would tell an untruth. */

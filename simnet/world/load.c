@@ -32,7 +32,7 @@ struct sim_measures {
 };
 
 static const char *const load_names[SIM_LOADS] = {"lookup", "get", "announce", "fetch",
-                                                "withdraw", "profile"};
+                                                "withdraw", "miss", "profile"};
 
 static void *must(void *memory)
 {
@@ -72,7 +72,7 @@ static const struct sim_span *span_of(const struct sim_world *w, uint32_t load)
 {
     const struct sim_span *const spans[SIM_LOADS] = {&w->config->load.lookup, &w->config->load.get,
                                                      &w->config->load.announce, &w->config->load.fetch,
-                                                     &w->config->load.withdraw, NULL};
+                                                     &w->config->load.withdraw, &w->config->load.miss, NULL};
     return spans[load];
 }
 
@@ -221,6 +221,10 @@ static int begin(struct sim_world *w, uint32_t i, uint32_t load, struct sim_op *
         op->target = fetch_target(w, i, key);
         return op->target == NOBODY ? ERR_NOT_FOUND
                                     : dht_get(n->dht, w->now, DHT_PROVIDER, key, op->op, sim_out(w));
+    case SIM_LOAD_MISS:
+        for (int k = 0; k < DHT_KEY_SIZE; k += 8)
+            put_be64(key + k, sim_random_u64(&n->load));
+        return dht_get(n->dht, w->now, DHT_PROVIDER, key, op->op, sim_out(w));
     case SIM_LOAD_WITHDRAW:
         return withdraw(w, i);
     default:
@@ -289,6 +293,8 @@ static bool succeeded(struct sim_world *w, uint32_t i, struct sim_op *op, const 
     switch (op->load) {
     case SIM_LOAD_LOOKUP:
         return op->target == NOBODY ? x->u.notice.status == 0 : op->found;
+    case SIM_LOAD_MISS: /* nobody has it: found is who could know */
+        return x->u.notice.a > 0;
     case SIM_LOAD_ANNOUNCE:
         if (x->u.notice.a > 0)
             w->loads->announced[op->target].stored = w->now;

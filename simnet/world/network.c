@@ -82,6 +82,16 @@ static void place(struct sim_world *w, uint32_t i)
     n->height = (int32_t)(-sim_log(sim_random_unit(&r)) * HEIGHT_MEAN);
 }
 
+static uint8_t nat_draw(const struct sim_world *w, struct sim_random *r)
+{
+    uint64_t draw = sim_random_below(r, SIM_PPM), full = w->config->net.nat_full;
+    uint64_t address = full + w->config->net.nat_address, symmetric = address + w->config->net.nat_symmetric;
+    return draw < full        ? SIM_NAT_FULL
+           : draw < address   ? SIM_NAT_ADDRESS
+           : draw < symmetric ? SIM_NAT_SYMMETRIC
+                              : SIM_NAT_PORT;
+}
+
 void sim_place_nodes(struct sim_world *w)
 {
     uint32_t hostile = (uint32_t)((uint64_t)w->count * w->config->hostile.share / SIM_PPM);
@@ -94,6 +104,7 @@ void sim_place_nodes(struct sim_world *w)
         n->addr = address_of(w, i, i - w->hostile_first);
         n->nat =
             !n->hostile && i >= w->config->churn.stay && sim_random_below(&r, SIM_PPM) < w->config->net.nat;
+        n->nat_kind = n->nat ? nat_draw(w, &r) : SIM_NAT_PORT;
         if (n->nat && !n->holes)
             n->holes = calloc(1, sizeof *n->holes);
         place(w, i);
@@ -149,27 +160,79 @@ bool sim_pair_deaf(const struct sim_world *w, uint32_t a, uint32_t b)
 
 /* ---- NATs ---- */
 
+/* What a hole is for: one peer, one address, or anybody. Never 0. */
+static uint32_t hole_key(const struct sim_world *w, uint32_t inside, uint32_t peer)
+{
+    const uint8_t *ip = w->nodes[peer].addr.ip + 12;
+    switch (w->nodes[inside].nat_kind) {
+    case SIM_NAT_FULL:
+        return 1;
+    case SIM_NAT_ADDRESS:
+        return (uint32_t)ip[0] << 24 | (uint32_t)ip[1] << 16 | (uint32_t)ip[2] << 8 | ip[3];
+    default:
+        return peer + 1;
+    }
+}
+
+/* The port that a symmetric NAT gives a node towards one peer; never the node's own. */
+static uint16_t mapped_port(const struct sim_world *w, uint32_t inside, uint32_t peer)
+{
+    return (uint16_t)(20000 + sim_hash(w->seed ^ (uint64_t)SIM_DRAW_NAT << 56, inside, peer) % 40000);
+}
+
+struct net_addr sim_seen_from(const struct sim_world *w, uint32_t from, uint32_t to)
+{
+    struct net_addr seen = w->nodes[from].addr;
+    if (w->nodes[from].nat && w->nodes[from].nat_kind == SIM_NAT_SYMMETRIC)
+        seen.port = mapped_port(w, from, to);
+    return seen;
+}
+
+/* The node whose address this is, whatever the port. */
+static uint32_t node_of_ip(const struct sim_world *w, const struct net_addr *a)
+{
+    struct net_addr own = *a;
+    own.port = PORT;
+    return sim_node_at(w, &own);
+}
+
+/* Who gets what `from` sends to this address: behind a symmetric NAT only by the port that is mapped towards
+ * `from`. */
+static uint32_t receiver(const struct sim_world *w, uint32_t from, const struct net_addr *addr)
+{
+    uint32_t i = sim_node_at(w, addr);
+    if (i == UINT32_MAX && addr->port >= 20000)
+        i = node_of_ip(w, addr);
+    if (i == UINT32_MAX || from == i)
+        return UINT32_MAX;
+    if (!w->nodes[i].nat)
+        return i;
+    struct net_addr own = sim_seen_from(w, i, from);
+    return net_addr_equal(&own, addr) ? i : UINT32_MAX;
+}
+
 static void nat_open(struct sim_world *w, uint32_t from, uint32_t to)
 {
     struct sim_nat *nat = w->nodes[from].holes;
-    uint32_t set = to % NAT_SETS, way = 0;
+    uint32_t key = hole_key(w, from, to), set = key % NAT_SETS, way = 0;
     for (uint32_t k = 0; k < NAT_WAYS; k++) {
-        if (nat->peer[set][k] == to + 1) {
+        if (nat->peer[set][k] == key) {
             way = k;
             break;
         }
         way = nat->until[set][k] < nat->until[set][way] ? k : way;
     }
-    nat->peer[set][way] = to + 1;
+    nat->peer[set][way] = key;
     nat->until[set][way] = w->now + NAT_OPEN;
 }
 
 bool sim_nat_passes(const struct sim_world *w, uint32_t to, uint32_t from)
 {
     const struct sim_nat *nat = w->nodes[to].holes;
+    uint32_t key = nat ? hole_key(w, to, from) : 0;
     for (uint32_t k = 0; nat && k < NAT_WAYS; k++)
-        if (nat->peer[from % NAT_SETS][k] == from + 1)
-            return w->now <= nat->until[from % NAT_SETS][k];
+        if (nat->peer[key % NAT_SETS][k] == key)
+            return w->now <= nat->until[key % NAT_SETS][k];
     return !nat;
 }
 
@@ -213,11 +276,11 @@ static void put_on_the_way(struct sim_world *w, uint32_t from, uint32_t to, core
 void sim_send(struct sim_world *w, uint32_t from, const struct net_addr *addr, struct bytes bytes)
 {
     core_assert(bytes.size > 0 && bytes.size <= DATAGRAM_MAX);
-    uint32_t to = sim_node_at(w, addr);
+    uint32_t to = receiver(w, from, addr);
     w->datagrams_sent++;
     w->bytes_sent += bytes.size;
     w->nodes[from].draws++;
-    if (to == UINT32_MAX || to == from) {
+    if (to == UINT32_MAX) {
         w->datagrams_lost++;
         return;
     }

@@ -35,6 +35,40 @@ static void gather(struct sim_world *w, uint64_t bytes_before, core_time measure
         sim_metric_add(w->metrics, traffic, (w->bytes_sent - bytes_before) * 1000000u / measured / w->up);
 }
 
+/* What the nodes have counted together so far. */
+struct counted {
+    uint64_t lookups, hops_x100, messages, bytes;
+};
+
+static struct counted count_all(const struct sim_world *w)
+{
+    struct counted c = {.messages = w->datagrams_sent, .bytes = w->bytes_sent};
+    for (uint32_t i = 0; i < w->count; i++) {
+        struct dht_status s;
+        if (!w->nodes[i].dht)
+            continue;
+        dht_status(w->nodes[i].dht, &s);
+        c.lookups += s.lookups_done;
+        c.hops_x100 += s.lookups_done * s.lookup_hops_mean_x100;
+    }
+    return c;
+}
+
+/* Look-ups of every kind, and all that was sent meanwhile, over the measured time; only where nobody starts anew. */
+static void per_lookup(struct sim_world *w, const struct counted *from)
+{
+    struct counted to = count_all(w);
+    if (to.lookups <= from->lookups || w->config->churn.session.kind != SIM_NEVER || w->config->fault.crash.kind != SIM_NEVER)
+        return;
+    uint64_t lookups = to.lookups - from->lookups;
+    uint32_t hops = sim_metric_declare(w->metrics, "per_lookup.hops", SIM_SAMPLE, SIM_UNIT_X100);
+    uint32_t messages = sim_metric_declare(w->metrics, "per_lookup.messages", SIM_SAMPLE, SIM_UNIT_X100);
+    uint32_t bytes = sim_metric_declare(w->metrics, "per_lookup.bytes", SIM_SAMPLE, SIM_UNIT_BYTES);
+    sim_metric_add(w->metrics, hops, to.hops_x100 > from->hops_x100 ? (to.hops_x100 - from->hops_x100) / lookups : 0);
+    sim_metric_add(w->metrics, messages, (to.messages - from->messages) * 100 / lookups);
+    sim_metric_add(w->metrics, bytes, (to.bytes - from->bytes) / lookups);
+}
+
 static uint64_t peak_memory(void)
 {
     struct rusage u;
@@ -53,6 +87,7 @@ int sim_run(const struct sim_config *config, struct sim_metrics *metrics, const 
         return ERR_NO_MEMORY;
     core_time measure_at = w->begin + config->scenario.warm;
     uint64_t bytes_before = 0;
+    struct counted before = {0};
     bool going = true;
     for (core_time at = w->begin; going && at < w->end;) {
         at = core_time_min(at + CORE_SECONDS(1), w->end);
@@ -60,11 +95,14 @@ int sim_run(const struct sim_config *config, struct sim_metrics *metrics, const 
             at = measure_at > at ? at : measure_at;
             going = sim_world_run(w, at);
             bytes_before = w->bytes_sent;
+            before = count_all(w);
             continue;
         }
         going = sim_world_run(w, at) && (!progress || progress(context, w));
     }
     sim_metrics_on(metrics, true);
+    if (!w->failure[0])
+        per_lookup(w, &before);
     if (!w->failure[0])
         gather(w, bytes_before, w->now > measure_at ? w->now - measure_at : 0);
     out->hash = w->trace.hash;

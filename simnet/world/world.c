@@ -315,6 +315,11 @@ static void datagram(struct sim_world *w, const struct sim_event *e)
         sim_trace_word(&w->trace, (uint64_t)e->from << 32 | e->to);
         trace_datagram(w, e->data, e->size);
         const struct net_addr *from = &w->nodes[e->from].addr;
+        struct net_addr seen;
+        if (w->nodes[e->from].nat) {
+            seen = sim_seen_from(w, e->from, e->to);
+            from = &seen;
+        }
         if (n->node)
             node_datagram(n->node, w->now, from, e->data, e->size, sim_out(w));
         else

@@ -31,6 +31,7 @@ enum sim_load {
     SIM_LOAD_ANNOUNCE,
     SIM_LOAD_FETCH,
     SIM_LOAD_WITHDRAW,
+    SIM_LOAD_MISS,
     SIM_LOAD_PROFILE,
     SIM_LOADS
 };
@@ -54,6 +55,7 @@ struct sim_node {
     struct sim_nat *holes; /* NULL: not behind a NAT */
     struct net_addr addr;
     bool hostile, nat, gone; /* gone: has left for good, by the swarm's load */
+    uint8_t nat_kind;        /* enum sim_nat_kind, where `nat` */
     int32_t x, y, height;    /* place [us] */
     /* One more: what its own events need. */
     core_time woken; /* woken, wakes: how often at this very time (a node that spins) */
@@ -153,6 +155,8 @@ uint64_t sim_fault_unix_ms(const struct sim_world *w, uint32_t i); /* what its c
 bool sim_fault_disk_full(const struct sim_world *w, uint32_t i);   /* what it saves now is lost */
 void sim_place_nodes(struct sim_world *w);
 void sim_send(struct sim_world *w, uint32_t from, const struct net_addr *to, struct bytes bytes);
+/* Where `from` seems to send from, as `to` sees it: another port than its own behind a symmetric NAT. */
+struct net_addr sim_seen_from(const struct sim_world *w, uint32_t from, uint32_t to);
 /* May this datagram come in through the receiver's NAT? */
 bool sim_nat_passes(const struct sim_world *w, uint32_t to, uint32_t from);
 

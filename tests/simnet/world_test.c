@@ -162,6 +162,53 @@ static void faults_and_then_progress(void **state)
     }
 }
 
+/* Node 0 is public, node 1 behind a NAT of each kind in turn, node 2 a stranger: who gets in before anything
+ * went out, after something went to 0, and by which port. */
+static void nats_let_in_whom_they_must(void **state)
+{
+    static const struct {
+        enum sim_nat_kind kind;
+        bool peer, stranger;
+    } kinds[] = {{SIM_NAT_FULL, true, true},
+                 {SIM_NAT_ADDRESS, true, false},
+                 {SIM_NAT_PORT, true, false},
+                 {SIM_NAT_SYMMETRIC, true, false}};
+    (void)state;
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        struct sim_config c;
+        small(&c);
+        c.scenario.nodes = 3;
+        c.churn.stay = 1;
+        c.net.nat = SIM_PPM;
+        c.net.nat_full = kinds[i].kind == SIM_NAT_FULL ? SIM_PPM : 0;
+        c.net.nat_address = kinds[i].kind == SIM_NAT_ADDRESS ? SIM_PPM : 0;
+        c.net.nat_symmetric = kinds[i].kind == SIM_NAT_SYMMETRIC ? SIM_PPM : 0;
+        struct sim_metrics *m = sim_metrics_new();
+        struct sim_world *w = sim_world_new(&c, m, NULL);
+        assert_true(w->nodes[1].nat && !w->nodes[0].nat && w->nodes[1].nat_kind == kinds[i].kind);
+        assert_true(sim_nat_passes(w, 0, 2));
+        assert_false(sim_nat_passes(w, 1, 0));
+        assert_false(sim_nat_passes(w, 1, 2));
+        sim_send(w, 1, &w->nodes[0].addr, bytes_of((const uint8_t *)"x", 1));
+        assert_int_equal(sim_nat_passes(w, 1, 0), kinds[i].peer);
+        assert_int_equal(sim_nat_passes(w, 1, 2), kinds[i].stranger);
+        struct net_addr seen = sim_seen_from(w, 1, 0), other = sim_seen_from(w, 1, 2);
+        bool maps = kinds[i].kind == SIM_NAT_SYMMETRIC;
+        assert_int_equal(net_addr_equal(&seen, &w->nodes[1].addr), !maps);
+        assert_int_equal(net_addr_equal(&seen, &other), !maps);
+        uint64_t lost = w->datagrams_lost;
+        sim_send(w, 0, &seen, bytes_of((const uint8_t *)"y", 1)); /* an answer finds its way */
+        assert_int_equal(w->datagrams_lost, lost);
+        sim_send(w, 0, maps ? &other : &seen,
+                 bytes_of((const uint8_t *)"z", 1)); /* a port mapped to somebody else leads nowhere */
+        assert_int_equal(w->datagrams_lost, lost + maps);
+        w->now += CORE_MINUTES(2) + 1; /* RFC 4787, REQ-5 */
+        assert_false(sim_nat_passes(w, 1, 0));
+        sim_world_free(w);
+        sim_metrics_free(m);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -170,6 +217,7 @@ int main(void)
         cmocka_unit_test(burnt_draws_change_nothing),
         cmocka_unit_test(delays_are_those_of_king),
         cmocka_unit_test(addresses_lead_back),
+        cmocka_unit_test(nats_let_in_whom_they_must),
         cmocka_unit_test(faults_and_then_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
