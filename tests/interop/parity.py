@@ -2,7 +2,7 @@
 """Do real processes and simulated nodes do the same? 60 nodes at k = 4 on loopback and 60 in simnet join by one invite, then
 look for keys that nobody has; hops, messages and bytes a look-up are compared.
 
-    tests/interop/parity.py [--nodes 60] [--k 4] [--rounds 20] [--pace 8] [--seeds 5]
+    tests/interop/parity.py [--nodes 60] [--k 4] [--rounds 20] [--pace 8] [--seeds 12]
 
 Prints `ok - ...` or `not ok - ...` a figure. What the nodes send besides (joining is over, refreshing is not) counts on both sides, over
 the same time and the same number of look-ups. A machine that is so busy that answers come later than the time-outs distorts the real
@@ -133,7 +133,7 @@ def simulated(options, took):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    for name, default in (("nodes", 60), ("k", 4), ("rounds", 20), ("pace", 8), ("settle", 20), ("seeds", 5)):
+    for name, default in (("nodes", 60), ("k", 4), ("rounds", 20), ("pace", 8), ("settle", 20), ("seeds", 12)):
         parser.add_argument(f"--{name}", type=int, default=default)
     options = parser.parse_args()
     took, ours = real(options)
