@@ -42,7 +42,8 @@ test  dnsmasq-base        forwards shoal.alt to us; the peer beside us in the DN
 bench unbound             forwards shoal.alt to us in ./check, when it is there (it starts a service: not installed by ./check)
 bench bind9               the same
 bench dnsperf             asks in the DNS bench
-bench knot                the peer beside us there
+bench knot                the peer beside us there; with nsd the judge of tests/interop/dns_beside.py
+bench nsd                 the same
 test  curl                fetches and resumes by FTP
 test  lftp                mirrors by FTP, both ways
 bench vsftpd              the peer beside us in the FTP bench
