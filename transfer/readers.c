@@ -5,6 +5,7 @@
 
 #define RUN_MAX      16u
 #define LOOK_MAX     4096u      /* leaves looked at in one go */
+#define URGENT_FIRST (256u << 10) /* and each content on it: a new reader does not wait a round trip for others' read-ahead */
 #define URGENT_MIN   (1u << 20) /* urgent bytes a session may always have outstanding */
 #define LATE         CORE_MS(200)
 #define RECHECK      CORE_MS(100)
@@ -93,7 +94,8 @@ static struct channel *quickest(struct swarm *w, uint32_t chunk, const struct se
         struct session *s = c->session;
         uint32_t room = s->window > URGENT_MIN ? s->window : URGENT_MIN;
         if (s == but || (c->state != CHANNEL_OPEN && c->state != CHANNEL_OPENING) ||
-            !channel_peer_has(c, chunk) || !session_may_request(s) || s->urgent_bytes >= room ||
+            !channel_peer_has(c, chunk) || !session_may_request(s) ||
+            (s->urgent_bytes >= room && c->urgent_bytes >= URGENT_FIRST) ||
             s->request_count >= SESSION_REQUESTS_MAX)
             continue;
         if (!best || urgent_wait(s) < urgent_wait(best->session))

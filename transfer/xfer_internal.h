@@ -84,6 +84,7 @@ struct channel {
     uint32_t gossip_cursor;
     core_time gossip_got;
     uint32_t serving;                 /* units at the host */
+    uint32_t urgent_bytes;            /* of readers, outstanding here */
     uint32_t leaf_bytes;              /* nominal, for what is at the host after the swarm is gone */
     struct partial *current;          /* the chunk this channel goes on with */
     uint32_t next_chunk;              /* the one after it, to stay in one span */

@@ -24,8 +24,10 @@ bool session_may_request(const struct session *s)
 static void outstanding_add(struct session *s, const struct request *r)
 {
     s->outstanding += request_bytes(r);
-    if (r->urgent)
+    if (r->urgent) {
         s->urgent_bytes += request_bytes(r);
+        r->channel->urgent_bytes += request_bytes(r);
+    }
 }
 
 static void outstanding_sub(struct session *s, const struct request *r)
@@ -34,8 +36,9 @@ static void outstanding_sub(struct session *s, const struct request *r)
     core_assert(s->outstanding >= bytes);
     s->outstanding -= bytes;
     if (r->urgent) {
-        core_assert(s->urgent_bytes >= bytes);
+        core_assert(s->urgent_bytes >= bytes && r->channel->urgent_bytes >= bytes);
         s->urgent_bytes -= bytes;
+        r->channel->urgent_bytes -= bytes;
     }
 }
 
