@@ -433,7 +433,9 @@ static int operation(struct dht_node *n, enum dht_mode mode, uint8_t kind, const
 {
     if (op == 0)
         return ERR_RANGE;
-    struct dht_lookup *l = dht_lookup_start(n, mode, key, n->config->k);
+    /* A person waits for a search, and any holder knows all publishers of a word: the slowest of k answers is not worth it. */
+    bool few = mode == DHT_MODE_GET && kind == DHT_KEYWORD && n->config->replicas[kind] < n->config->k;
+    struct dht_lookup *l = dht_lookup_start(n, mode, key, few ? n->config->replicas[kind] : n->config->k);
     if (!l)
         return ERR_FULL;
     l->kind = kind;

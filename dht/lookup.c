@@ -202,7 +202,9 @@ struct dht_candidate *dht_lookup_next(struct dht_lookup *l, const struct dht_con
     for (int family = 0; family < DHT_FAMILIES; family++) {
         if (!(l->families & DHT_WANT(family)))
             continue;
-        uint32_t alpha = converged(l, family, config->alpha) ? config->k : config->alpha, open = 0;
+        /* For a word a person waits: all of the few that are wanted are asked at once. */
+        bool hurry = l->mode == DHT_MODE_GET && l->kind == DHT_KEYWORD;
+        uint32_t alpha = converged(l, family, config->alpha) ? config->k : hurry ? l->width : config->alpha, open = 0;
         uint32_t limit = alpha > l->paths ? alpha : l->paths, per_path = (alpha + l->paths - 1u) / l->paths;
         if (in_flight(l, family, -1) >= limit)
             continue;

@@ -146,7 +146,7 @@ static void heed_values(struct dht_node *n, struct dht_lookup *l, const uint8_t 
 
 /* --- pages: a popular word has more records than one answer holds, and holders send random stretches; so some are read through --- */
 
-#define PAGES_PARALLEL 4
+#define PAGES_PARALLEL 6
 #define PAGE_STRIDE    DHT_REPLY_RECORDS_MAX
 
 static bool page_ask(struct dht_node *n, struct dht_lookup *l, const struct dht_candidate *c, unsigned pager, uint32_t first)

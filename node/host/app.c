@@ -10,6 +10,7 @@
 
 #include "node/base/assert.h"
 #include "node/host/log.h"
+#include "node/host/names.h"
 #include "node/host/neighbours.h"
 #include "node/host/streams.h"
 #include "node/host/udp.h"
@@ -17,6 +18,7 @@
 #define LOOKUPS_MAX   64
 #define RECORDS_MAX   65536
 #define KEYS_MAX      4096
+#define PENDING_MAX   128 /* requests under way: a search asks many nodes at once */
 #define PORT_TRIES    32
 #define CONTACTS_NAME "core.%u" /* store value of a persist key */
 
@@ -58,13 +60,15 @@ static void on_notice(void *owner, const struct effect *x, struct bytes bytes)
 {
     struct app *app = owner;
     char addr[NET_ADDR_TEXT_MAX];
-    if (app_network_notice(app, x, bytes) || fetches_notice(app->fetches, x) || shares_notice(app->shares, x))
+    if (names_notice(app->names, x, bytes) || app_network_notice(app, x, bytes) || fetches_notice(app->fetches, x) || shares_notice(app->shares, x))
         return;
     switch (x->u.notice.kind) {
     case DHT_NOTICE_JOINED:
+        names_refresh(app->names);
         log_info("dht", "joined, %u contacts", (unsigned)x->u.notice.a);
         break;
     case DHT_NOTICE_OBSERVED:
+        names_refresh(app->names);
         log_info("net", "others see this node at %s", net_addr_format(addr, &x->u.notice.node.addr));
         break;
     case DHT_NOTICE_CLOCK:
@@ -188,7 +192,7 @@ static int start_listening(struct app *app, char *message)
 
 static int start_node(struct app *app, char *message)
 {
-    struct node_config c = {.me = &app->me, .network = &app->network, .stream_port = app_port(app)};
+    struct node_config c = {.me = &app->me, .network = &app->network, .stream_port = app_port(app), .names_cache = NAMES_CACHE_MAX};
     host_random(c.seed, sizeof c.seed);
     c.dht.config = &app->dht_config;
     c.dht.crypto = c.xfer.crypto = &core_crypto_real;
@@ -214,6 +218,7 @@ static void configure(struct app *app)
     dht_config_default(&app->dht_config);
     if (app->config.dht_k)
         app->dht_config.k = (uint8_t)app->config.dht_k;
+    app->dht_config.pending_max = PENDING_MAX;
     app->dht_config.private_limits = app->network.is_private;
     app->dht_config.unlisted = strcmp(app->config.listen, "off") == 0;
     xfer_config_default(&app->xfer_config);
@@ -298,7 +303,8 @@ static int start_modules(struct app *app, char *message)
     app->jobs = jobs_new(&app->core);
     app->shares = app->data && app->jobs ? shares_new(&app->core, app->jobs, app->home.path) : NULL;
     app->fetches = app->shares ? fetches_new(&app->core, app->jobs, app->shares, app->home.path) : NULL;
-    if (!app->fetches)
+    app->names = app->fetches ? names_new(app) : NULL;
+    if (!app->names)
         return say(message, ERR_NO_MEMORY, "not enough memory to start");
     app->core.data = app->data;
     const struct net_addr bound[2] = {app->listen4, app->listen6};
@@ -347,6 +353,7 @@ int app_start(struct app *app, const struct config *config, char *message)
     start_contacts(app);
     shares_start(app->shares);
     fetches_start(app->fetches);
+    names_start(app->names);
     return 0;
 }
 
@@ -403,6 +410,8 @@ static void on_stop_timer(uv_timer_t *timer)
     struct app *app = timer->data;
     uv_close((uv_handle_t *)timer, NULL);
     app_network_stop(app);
+    if (app->names)
+        names_stop(app->names);
     if (app->on_stop)
         app->on_stop(app);
     if (app->neighbours)
@@ -428,6 +437,7 @@ void app_stop(struct app *app)
 
 static void app_free(struct app *app)
 {
+    names_free(app->names);
     fetches_free(app->fetches);
     shares_free(app->shares);
     jobs_free(app->jobs);

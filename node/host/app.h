@@ -6,6 +6,7 @@
 #include "node/host/home.h"
 
 struct udp;
+struct names;
 struct neighbours;
 struct app_rotate;
 
@@ -29,6 +30,7 @@ struct app {
     struct shares *shares;
     struct fetches *fetches;
     struct udp *udp;
+    struct names *names;
     struct neighbours *neighbours;     /* NULL: turned off or not possible here */
     struct app_rotate *rotate;         /* a change of the network's secret under way, or NULL */
     uv_signal_t signals[2];

@@ -20,7 +20,7 @@
 
 enum value_kind { VALUE_LISTEN, VALUE_SWITCH, VALUE_SIZE, VALUE_RATE, VALUE_MEMORY, VALUE_PEERS, VALUE_LEVEL, VALUE_PATH,
                   VALUE_ZONES, VALUE_COUNT, VALUE_K,
-                  VALUE_PORTS, VALUE_ADDRESS, VALUE_SECONDS, VALUE_VISITORS };
+                  VALUE_PORTS, VALUE_ADDRESS, VALUE_SECONDS, VALUE_VISITORS, VALUE_NICKNAME, VALUE_LISTED };
 
 struct known {
     const char *section, *key;
@@ -31,6 +31,8 @@ struct known {
 #define AT(field) offsetof(struct config, field)
 static const struct known known[] = {
     {"node", "listen", VALUE_LISTEN, AT(listen)},
+    {"node", "nickname", VALUE_NICKNAME, AT(nickname)},
+    {"search", "list", VALUE_LISTED, AT(search_list)},
     {"network", "bootstrap", VALUE_PEERS, 0},
     {"network", "private", VALUE_SWITCH, AT(network_private)},
     {"network", "neighbours", VALUE_SWITCH, AT(neighbours)},
@@ -307,6 +309,30 @@ static int visitors_set(int *out, const char *value, char *message)
     return rc;
 }
 
+static int nickname_set(char out[NAME_SIZE], const char *value, char *message)
+{
+    const char *why;
+    if (*value && name_check(value, &why) != 0) {
+        snprintf(message, MESSAGE_MAX, "\"%.120s\" is not a nickname: %s", value, why);
+        return ERR_MALFORMED;
+    }
+    snprintf(out, NAME_SIZE, "%s", value);
+    return 0;
+}
+
+static int listed_set(int *out, const char *value, char *message)
+{
+    static const char *const names[] = {[CONFIG_LIST_PRIVATE] = "private", [CONFIG_LIST_ON] = "on", [CONFIG_LIST_OFF] = "off"};
+    for (int i = 0; i < 3; i++) {
+        if (strcmp(value, names[i]) == 0) {
+            *out = i;
+            return 0;
+        }
+    }
+    snprintf(message, MESSAGE_MAX, "\"%.120s\" is none of private, on, off", value);
+    return ERR_MALFORMED;
+}
+
 static int value_set(struct config *c, const struct known *k, const char *value, char *message)
 {
     void *field = (char *)c + k->offset;
@@ -335,6 +361,10 @@ static int value_set(struct config *c, const struct known *k, const char *value,
         return seconds_set(field, value, message);
     case VALUE_VISITORS:
         return visitors_set(field, value, message);
+    case VALUE_NICKNAME:
+        return nickname_set(field, value, message);
+    case VALUE_LISTED:
+        return listed_set(field, value, message);
     case VALUE_PATH:
         if (snprintf(field, sizeof c->log_file, "%s", value) < (int)sizeof c->log_file)
             return 0;

@@ -4,6 +4,7 @@
 #include "node/base/addr.h"
 #include "node/base/id.h"
 #include "node/base/err.h"
+#include "node/names/name_text.h"
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -12,10 +13,14 @@
 
 enum config_anonymous { CONFIG_ANONYMOUS_LOCAL, CONFIG_ANONYMOUS_ON, CONFIG_ANONYMOUS_OFF }; /* LOCAL: from this computer only */
 
+enum config_list { CONFIG_LIST_PRIVATE, CONFIG_LIST_ON, CONFIG_LIST_OFF }; /* PRIVATE: in private networks */
+
 struct config {
     char home[4096];
     char listen[64];            /* [node] listen = A:P | off; default 0.0.0.0:7733 and [::]:7733 (empty = default) */
     uint16_t listen_again;      /* no setting: the port this process had before the node started again, tried first when none is named; 0 = none */
+    char nickname[NAME_SIZE];   /* [node] nickname: what this node calls itself; empty = what `shoal name me` said */
+    int search_list;            /* [search] list = private | on | off: are shares listed for search? enum config_list */
     bool listen_named;          /* the user named the port: taken is an error */
     char http[64], ftp[64], dns[64]; /* A:P | off; empty = default */
     char dns_zone[256];         /* [dns] zone: suffixes of names, the first is the main one; empty = shoal.alt */

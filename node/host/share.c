@@ -271,8 +271,14 @@ static int find_share(struct shares *s, const char *what, struct store_share *ou
 }
 
 /* The share is out of all lists when this returns; its rows, perhaps a million, go in the pool. */
+uint64_t shares_changes(const struct shares *s)
+{
+    return s->changes;
+}
+
 int shares_remove(struct shares *s, const char *what)
 {
+    s->changes++;
     struct store_share share;
     int status = find_share(s, what, &share);
     if (status)

@@ -16,6 +16,8 @@ void shares_start(struct shares *s);
 struct job *shares_add(struct shares *s, const char *const *paths, size_t count, bool with_times);
 /* By path or by link or id text. ERR_NOT_FOUND. */
 int shares_remove(struct shares *s, const char *what);
+/* Grows whenever the list of shares may have changed. */
+uint64_t shares_changes(const struct shares *s);
 /* A peer wants this provider key (EFFECT_CONTENT): opens the content, makes the swarm when there is none yet, answers xfer_content_answer. */
 void shares_content(struct shares *s, uint32_t session, uint32_t channel, bool pack, const uint8_t provider_key[HASH_SIZE]);
 /* The map from content to swarm, for fetch.c too: one swarm per (id, pack). 0: none. */

@@ -233,6 +233,7 @@ static void on_adopted(uv_work_t *work, int status)
         shares_key_queue(s, a->keys[i].key, false);
     for (uint32_t i = 0; i < a->dir_count; i++)
         free(a->dirs[i].path);
+    s->changes++;
     a->done(a->context, a->status);
     free(a->dirs);
     free(a->keys);

@@ -234,6 +234,7 @@ struct shares {
     void *stopped_context;
     struct net_addr addresses[SHARE_ADDRESSES_MAX];
     uint32_t address_count;
+    uint64_t changes;
     struct share_watch *watch;
     void (*lost)(void *context, uint32_t swarm); /* shares_on_lost */
     void *lost_context;

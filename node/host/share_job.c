@@ -460,6 +460,7 @@ static void announce_start(struct share_work *w)
     for (uint32_t i = 0; i < w->recorder.lost_count; i++)
         shares_key_queue(s, w->recorder.lost[i], true);
     share_record_close(&w->recorder);
+    s->changes++;
     share_serve_check(s);
     w->job->shares = calloc(t->root_count, sizeof *w->job->shares);
     uint32_t big = 0;

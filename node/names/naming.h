@@ -62,6 +62,7 @@ struct naming_peer { /* a view, valid until the next call */
     bool pinned, has_profile, looking;
     uint64_t sequence, expiry_s;
     core_time confirmed; /* when somebody last said that this is the newest; 0 = not since the start */
+    core_time looked_for; /* when a look last began; 0 = never */
     const struct profile *profile;
 };
 bool naming_peer(struct naming *n, const uint8_t key[NODE_KEY_SIZE], struct naming_peer *out);

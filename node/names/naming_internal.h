@@ -46,7 +46,7 @@ struct peer {
     uint16_t record_size;
     uint64_t sequence, expiry_s;
     struct profile *profile;    /* NULL: none */
-    core_time confirmed, used;
+    core_time confirmed, used, looked_for;
     core_time look_at;          /* pinned: the next look by itself */
     core_time put_at;           /* pinned: when its record is put again */
 };
@@ -107,6 +107,8 @@ struct search {
     core_time deadline;
     char words[NAMING_QUERY_WORDS][WORD_SIZE];
     uint32_t word_count, gets_started, gets_open, calls_open, answered;
+    bool done[NAMING_QUERY_WORDS];            /* this word's look-up has ended */
+    uint32_t listed[NAMING_QUERY_WORDS];      /* publishers found under it */
     struct publisher *publishers;
     uint32_t count, cap;
 };

@@ -88,7 +88,7 @@ bool naming_peer(struct naming *n, const uint8_t key[NODE_KEY_SIZE], struct nami
     if (!p)
         return false;
     *out = (struct naming_peer){.key = p->key, .pinned = p->pinned, .has_profile = p->profile != NULL, .looking = busy(p),
-                                .sequence = p->sequence, .expiry_s = p->expiry_s, .confirmed = p->confirmed, .profile = p->profile};
+                                .sequence = p->sequence, .expiry_s = p->expiry_s, .confirmed = p->confirmed, .looked_for = p->looked_for, .profile = p->profile};
     return true;
 }
 
@@ -269,6 +269,7 @@ static void look(struct naming *n, core_time now, struct peer *p)
 {
     struct net_addr addr;
     p->tried = 0;
+    p->looked_for = now;
     p->looked = true;
     p->told = false;
     p->look_status = ERR_NOT_FOUND;

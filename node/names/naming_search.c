@@ -5,7 +5,9 @@
 #define PUBLISHERS_MAX 512
 #define HITS_PER_NODE  100
 #define PAGES_PER_NODE 8
-#define CALLS_PER_SEARCH 24
+#define CALLS_PER_SEARCH 48
+#define ASKED_AT_ONCE    12 /* the first publishers of a word need not be found under the others to be asked */
+#define RARE_MAX         24 /* nor need those of a word that so few have */
 
 void naming_search_end(struct naming *n, struct search *s, int status, struct effects *out)
 {
@@ -122,11 +124,38 @@ static void indexed(struct naming *n, struct search *s, uint32_t word, struct by
     struct publisher *p = publisher_get(n, s, view.publisher);
     if (!p)
         return;
+    s->listed[word] += !(p->words >> word & 1u);
     p->words |= (uint8_t)(1u << word);
     for (uint32_t i = 0; i < k.address_count && p->address_count == i; i++)
         p->addresses[p->address_count++] = k.addresses[i];
-    if (p->state == PUBLISHER_PART && p->words == (1u << s->word_count) - 1)
+    if (p->state == PUBLISHER_PART && (p->words == (1u << s->word_count) - 1 || s->listed[word] <= ASKED_AT_ONCE))
         p->state = PUBLISHER_READY;
+}
+
+/* All publishers of this word are known: when they are few, each is asked, and then nothing can be missing. */
+static void word_done(struct search *s, uint32_t word)
+{
+    s->done[word] = true;
+    for (uint32_t i = 0; s->listed[word] <= RARE_MAX && i < s->count; i++) {
+        struct publisher *p = &s->publishers[i];
+        if (p->state == PUBLISHER_PART && (p->words >> word & 1u))
+            p->state = PUBLISHER_READY;
+    }
+}
+
+/* Whoever has all the words is among the publishers of each: one word all of whose publishers have had their say is enough. */
+static bool complete(const struct search *s)
+{
+    for (uint32_t word = 0; word < s->word_count; word++) {
+        bool all = s->done[word];
+        for (uint32_t i = 0; all && i < s->count; i++) {
+            const struct publisher *p = &s->publishers[i];
+            all = !(p->words >> word & 1u) || p->state == PUBLISHER_ANSWERED || p->state == PUBLISHER_SILENT;
+        }
+        if (all)
+            return true;
+    }
+    return false;
 }
 
 static bool get_start(struct naming *n, core_time now, uint32_t slot, struct effects *out)
@@ -145,7 +174,10 @@ static bool get_start(struct naming *n, core_time now, uint32_t slot, struct eff
         if (naming_later(n, status))
             return false;
     }
-    s->gets_open += status == 0;
+    if (status == 0)
+        s->gets_open++;
+    else
+        word_done(s, s->gets_started);
     s->gets_started++;
     return true;
 }
@@ -236,8 +268,10 @@ void naming_search_notice(struct naming *n, core_time now, struct op *op, const 
     if (op->type == OP_GET_WORD && kind == DHT_NOTICE_RECORD) {
         indexed(n, s, op->sub, bytes);
     } else if (op->type == OP_GET_WORD && kind == DHT_NOTICE_DONE) {
+        uint32_t word = op->sub;
         naming_op_give(n, op);
         s->gets_open--;
+        word_done(s, word);
     } else if (op->type == OP_CALL_SEARCH && kind == DHT_NOTICE_ANSWER) {
         struct publisher *p = publisher_get(n, s, op->key);
         naming_op_give(n, op);
@@ -259,7 +293,7 @@ static void step(struct naming *n, core_time now, uint32_t slot, struct effects 
             ;
         ready = ready || p->state == PUBLISHER_READY;
     }
-    bool done = s->gets_started == s->word_count && s->gets_open == 0 && s->calls_open == 0 && !ready;
+    bool done = complete(s) || (s->gets_started == s->word_count && s->gets_open == 0 && s->calls_open == 0 && !ready);
     if (done || s->deadline <= now)
         naming_search_end(n, s, done ? 0 : ERR_TIMEOUT, out);
 }

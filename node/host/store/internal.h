@@ -95,6 +95,15 @@
                       "ORDER BY last_s DESC, row DESC LIMIT -1 OFFSET ?3)")                                            \
     X(LOGINS, "SELECT " L " WHERE account IS ?1 ORDER BY row")                                                         \
     X(LOGINS_ALL, "SELECT " L " ORDER BY row")                                                                         \
+    X(CONTACT_PUT, "INSERT INTO contact (key, petname, pinned, site, record, seen_s) VALUES (?1, ?2, ?3, ?4, x'', 0) "  \
+                   "ON CONFLICT (key) DO UPDATE SET petname = ?2, pinned = ?3, site = ?4")                              \
+    X(CONTACT_RECORD, "INSERT INTO contact (key, petname, pinned, site, record, seen_s) VALUES (?1, '', 0, 0, ?2, ?3) " \
+                      "ON CONFLICT (key) DO UPDATE SET record = ?2, seen_s = ?3")                                      \
+    X(CONTACTS_SURPLUS, "DELETE FROM contact WHERE pinned = 0 AND key IN (SELECT key FROM contact WHERE pinned = 0 "    \
+                        "ORDER BY seen_s DESC LIMIT -1 OFFSET ?1)")                                                    \
+    X(CONTACTS, "SELECT key, petname, pinned, site, record FROM contact ORDER BY key")                                 \
+    X(LISTING_PUT, "INSERT INTO listing (path, listed) VALUES (?1, ?2) ON CONFLICT (path) DO UPDATE SET listed = ?2")   \
+    X(LISTING_GET, "SELECT listed FROM listing WHERE path = ?1")                                                       \
     X(LIVE, "SELECT DISTINCT root, size, kind FROM content WHERE place = 2 OR EXISTS "                                 \
             "(SELECT 1 FROM owner WHERE owner.content = content.row)")                                                 \
     X(DEAD_OBJECTS, "DELETE FROM content WHERE place = 1 AND NOT EXISTS "                                              \

@@ -47,6 +47,10 @@ static const char *const migrations[] = {
     "CREATE TRIGGER share_added AFTER INSERT ON share BEGIN UPDATE tally SET n = n + 1 WHERE what = 'share'; END;"
     "CREATE TRIGGER share_changed AFTER UPDATE ON share BEGIN UPDATE tally SET n = n + 1 WHERE what = 'share'; END;"
     "CREATE TRIGGER share_removed AFTER DELETE ON share BEGIN UPDATE tally SET n = n + 1 WHERE what = 'share'; END;",
+    /* Other nodes by name: those that are pinned, and the last profile of each, whose sequence no reader goes back from. */
+    "CREATE TABLE contact (key BLOB PRIMARY KEY, petname TEXT NOT NULL, pinned INTEGER NOT NULL,"
+    " site INTEGER NOT NULL, record BLOB NOT NULL, seen_s INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE listing (path TEXT PRIMARY KEY, listed INTEGER NOT NULL) WITHOUT ROWID;",
 };
 #define SCHEMA_VERSION ((int)(sizeof migrations / sizeof *migrations))
 
