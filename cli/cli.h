@@ -118,4 +118,14 @@ int cmd_account_remove(struct cli *cli);
 int cmd_account_token(struct cli *cli);
 int cmd_account_logins(struct cli *cli);
 int cmd_account_revoke(struct cli *cli);
+int cmd_name_add(struct cli *cli);
+int cmd_name_remove(struct cli *cli);
+int cmd_name_list(struct cli *cli);
+int cmd_name_show(struct cli *cli);
+int cmd_name_me(struct cli *cli);
+int cmd_site_publish(struct cli *cli);
+int cmd_site_unpublish(struct cli *cli);
+int cmd_site_status(struct cli *cli);
+int cmd_site_keep(struct cli *cli);
+int cmd_search(struct cli *cli);
 #endif

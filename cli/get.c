@@ -10,6 +10,7 @@
 #include "cli/format.h"
 #include "cli/job.h"
 #include "cli/links.h"
+#include "cli/names.h"
 #include "gateways/http/api_host.h"
 
 #define TIMEOUT_S   600u /* --timeout's default: a command in a script must end by itself */
@@ -192,7 +193,7 @@ int cmd_get(struct cli *cli)
     }
     int exit = is_torrent(cli->arguments[0]) ? torrent_link(cli, resolved) : 0, code = ERR_CLOSED;
     if (exit == 0)
-        exit = cli_link(cli->arguments[0], &link);
+        exit = cli_link_or_name(cli, 0, &link);
     if (exit == 0)
         exit = output_path(cli_option(cli, "output"), output);
     if (exit != 0)

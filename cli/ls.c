@@ -8,6 +8,7 @@
 #include "cli/format.h"
 #include "cli/job.h"
 #include "cli/links.h"
+#include "cli/names.h"
 #include "node/base/err.h"
 
 /* ---- Shares ---- */
@@ -133,7 +134,7 @@ int cmd_ls(struct cli *cli)
     struct client c;
     struct link link;
     bool of_link = cli->argument_count > 0;
-    int exit = of_link ? cli_link(cli->arguments[0], &link) : 0;
+    int exit = of_link ? cli_link_or_name(cli, 0, &link) : 0;
     if (exit != 0)
         return exit;
     cli_catch_signals();
@@ -174,7 +175,7 @@ int cmd_find(struct cli *cli)
     struct link link;
     json_t *job = NULL;
     struct job_wait w = {.client = &c, .name = "asking"};
-    int exit = cli_link(cli->arguments[0], &link);
+    int exit = cli_link_or_name(cli, 0, &link);
     if (exit != 0)
         return exit;
     cli_catch_signals();

@@ -93,6 +93,14 @@ static uint64_t peers_of(struct client *c)
     return peers;
 }
 
+static json_t *share_body(const struct cli *cli, json_t *paths)
+{
+    json_t *body = json_pack("{s:o, s:b}", "paths", paths, "times", (int)cli_flag(cli, "times"));
+    if (cli_flag(cli, "list") || cli_flag(cli, "no-list"))
+        json_object_set_new(body, "list", json_boolean(!cli_flag(cli, "no-list")));
+    return body;
+}
+
 static int share_with(struct cli *cli, struct client *c, json_t *paths)
 {
     struct job_wait w = {.client = c, .name = "sharing", .quiet = cli_flag(cli, "quiet")};
@@ -100,7 +108,7 @@ static int share_with(struct cli *cli, struct client *c, json_t *paths)
     json_t *job = NULL;
     int code =
         client_job(c, "POST", "/api/shares",
-                   json_pack("{s:o, s:b}", "paths", paths, "times", (int)cli_flag(cli, "times")), &w.job);
+                   share_body(cli, paths), &w.job);
     if (code == 0)
         code = job_wait(&w, &job);
     if (code == 0 && !r.own_node)

@@ -17,6 +17,13 @@
 static void on_prepare(uv_prepare_t *handle);
 static void on_timer(uv_timer_t *handle);
 
+/* A site was published anew: where its paths led a moment ago is of no use any more. */
+static void on_names(void *context, const uint8_t node[NODE_KEY_SIZE])
+{
+    (void)node;
+    content_known_forget(context);
+}
+
 struct content *content_new(struct app *app)
 {
     struct content *c = calloc(1, sizeof *c);
@@ -29,6 +36,8 @@ struct content *content_new(struct app *app)
         free(c);
         return NULL;
     }
+    if (app->names)
+        names_on_change(app->names, on_names, c);
     uv_prepare_init(&app->loop, &c->prepare);
     uv_timer_init(&app->loop, &c->timer);
     c->prepare.data = c->timer.data = c;
@@ -65,6 +74,8 @@ static void on_handle_closed(uv_handle_t *handle)
 
 void content_call_free(struct content_call *call)
 {
+    if (call->name)
+        names_cancel(call->name);
     DL_DELETE(call->c->calls, call);
     free(call->path);
     free(call->hints);
@@ -103,6 +114,8 @@ void content_stop(struct content *c, void (*stopped)(void *context), void *conte
     c->stopping = true;
     c->stopped = stopped;
     c->stopped_context = context;
+    if (c->app->names)
+        names_on_change(c->app->names, NULL, NULL);
     DL_FOREACH_SAFE(c->calls, call, next)
     {
         if (!call->reading)
@@ -298,15 +311,65 @@ static int find(struct content *c, const struct account_who *who, const char *pa
         if (id.kind > CONTENT_TREE)
             return ERR_UNSUPPORTED;
     } else {
-        return ERR_NOT_FOUND;
+        struct name_info info;
+        int rc = c->app->names ? names_known(c->app->names, name, &info) : ERR_NOT_FOUND;
+        if (rc != 0) /* ERR_BUSY: its profile is not here yet */
+            return rc == ERR_BUSY || rc == ERR_CHECKSUM ? rc : ERR_NOT_FOUND;
+        if (!info.profile.has_site)
+            return ERR_NOT_FOUND;
+        id = info.profile.site;
     }
-    const char *label = shared ? name : hints && hints->name[0] ? hints->name : "";
+    const char *label = !content ? name : hints && hints->name[0] ? hints->name : "";
     found_content(f, label, &id, false);
     struct store_share known;
     if (content && !label[0] && store_share_by_id(c->app->store, &id, &known) == 0) {
         snprintf(f->name, sizeof f->name, "%s", known.name);
     }
     return walk(c, path, f);
+}
+
+/* ---- Names ---- */
+
+static bool below_name(const char *path)
+{
+    return strncmp(path, "/name/", 6) == 0;
+}
+
+static void on_name(void *context, int status, const struct name_info *info)
+{
+    struct content_call *call = context;
+    (void)status;
+    (void)info;
+    call->name = NULL;
+    call->named = true;
+    content_kick(call->c);
+}
+
+/* The call's name is not known yet: looks for it once. 0: wait; else why the call fails. */
+static int name_wait(struct content_call *call)
+{
+    char top[CONTENT_NAME_MAX + 1], name[CONTENT_NAME_MAX + 1];
+    const char *path = call->path;
+    if (call->name)
+        return 0;
+    if (call->named || !segment(&path, top) || !segment(&path, name))
+        return ERR_NO_SOURCES;
+    call->name = names_resolve(call->c->app->names, name, call->deadline, on_name, call);
+    return call->name ? 0 : ERR_NO_MEMORY;
+}
+
+/* Its node is a source of its site. */
+static void name_hints(struct content_call *call)
+{
+    char top[CONTENT_NAME_MAX + 1], name[CONTENT_NAME_MAX + 1];
+    const char *path = call->path;
+    struct name_info info;
+    if (call->hints || !below_name(path) || !segment(&path, top) || !segment(&path, name) ||
+        names_known(call->c->app->names, name, &info) != 0)
+        return;
+    call->hints = calloc(1, sizeof *call->hints);
+    if (call->hints)
+        names_site_link(&info, call->hints);
 }
 
 /* ---- Listing jobs on other nodes ---- */
@@ -461,6 +524,14 @@ static bool resolve_step(struct content_call *call)
     struct found *f = &place->found;
     int rc = find(call->c, &call->who, call->path, call->hints, f);
     f->info.name = f->name;
+    if (rc == ERR_BUSY && below_name(call->path)) {
+        free(f);
+        rc = name_wait(call);
+        if (rc != 0)
+            content_call_fail(call, rc);
+        return rc != 0;
+    }
+    name_hints(call);
     if (rc == ERR_NO_SOURCES && call->job_id == 0) {
         rc = remote_start(call, f, true);
         content_place_drop(place);
@@ -529,6 +600,16 @@ static bool page_share(void *context, const struct store_share *share)
     return page_add(context, share->name, strlen(share->name), &share->id, false, share->added_s);
 }
 
+/* The contacts that have a site; a name that two of them share is left out, since it does not resolve. */
+static bool page_name(void *context, const struct name_info *info)
+{
+    struct page *p = context;
+    const char *name = info->petname[0] ? info->petname : info->profile.nickname;
+    if (!info->profile.has_site || !name[0] || (p->count && strcmp(p->names[p->count - 1], name) == 0))
+        return true;
+    return page_add(p, name, strlen(name), &info->profile.site, false, 0);
+}
+
 static int page_manifest(struct content *c, const struct content_id *tree, struct page *p)
 {
     uint8_t *bytes;
@@ -569,6 +650,16 @@ static int page_fill(struct content_call *call, const struct found *f, int rc, s
     }
     if (rc == 0 && strcmp(call->path, "/shared") == 0)
         return store_shares(c->app->store, page_share, p);
+    if (rc == 0 && strcmp(call->path, "/name") == 0) {
+        if (c->app->names)
+            names_contacts(c->app->names, page_name, p);
+        return 0;
+    }
+    if (rc == ERR_BUSY && below_name(call->path)) {
+        rc = name_wait(call);
+        return rc ? rc : 1;
+    }
+    name_hints(call);
     if (rc == 0 && !f->info.has_id)
         return 0; /* what has no end, or nothing yet, is shown empty */
     if (rc == 0)
@@ -614,7 +705,7 @@ static bool list_step(struct content_call *call)
 
 static bool call_step(struct content_call *call, core_time now)
 {
-    if (call->reading)
+    if (call->reading || (call->name && now < call->deadline))
         return false;
     if (call->kind == CALL_WRITE) {
         content_call_fail(call, call->refused);

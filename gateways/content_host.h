@@ -3,7 +3,7 @@
  *     /                           the four below
  *     /shared/<name>[/path...]    what this node shares or has fetched; read only
  *     /content/<id>[/path...]     any content by its id, here or on other nodes; read only
- *     /name/<name>[/path...]      sites of nodes by name (issue 5; until then ERR_NOT_FOUND)
+ *     /name/<name>[/path...]      the site of a node: petname, pinned nickname, node id, self (node/host/names.h); read only
  *     /home/<account>[/path...]   writable for its account; every file in it is shared when complete. /home lists the homes one may see
  *
  * Everything is asynchronous and belongs to the loop thread. A call never blocks and never calls back before it returns. Paths are decoded

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <utlist.h>
 #include "gateways/content_host.h"
+#include "node/host/names.h"
 
 enum call_kind {
     CALL_RESOLVE,
@@ -47,6 +48,8 @@ struct content_call {
     core_time deadline;
     uint64_t from; /* of a list */
     uint32_t limit;
+    struct names_call *name; /* a name in the path is being resolved */
+    bool named;              /* it was: names_known says what came of it */
     struct job *job; /* a listing under way on other nodes: its number, since jobs may be forgotten */
     uint32_t job_id;
     struct content_file *file; /* of a read */

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include "gateways/http/api_internal_host.h"
+#include "node/host/names.h"
+#include "node/host/store/name.h"
 
 static json_t *number(uint64_t n)
 {
@@ -71,8 +73,9 @@ void api_shares_post(struct api_request *r)
 {
     const char **paths;
     size_t count;
-    bool times = false;
-    if (!api_flag(r, "times", &times) || !api_paths(r, "paths", true, &paths, &count))
+    bool times = false, list = false;
+    bool says_list = json_object_get(r->body, "list") != NULL;
+    if (!api_flag(r, "times", &times) || !api_flag(r, "list", &list) || !api_paths(r, "paths", true, &paths, &count))
         return;
     for (size_t i = 0; i < count; i++) {
         if (paths[i][0] != '/') {
@@ -81,6 +84,10 @@ void api_shares_post(struct api_request *r)
             return;
         }
     }
+    for (size_t i = 0; says_list && i < count; i++)
+        (void)store_listing_put(r->g->app->store, paths[i], list);
+    if (says_list)
+        names_listing_changed(r->g->app->names);
     api_job_started(r, shares_add(r->g->app->shares, paths, count, times));
     free(paths);
 }

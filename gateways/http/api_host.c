@@ -304,6 +304,16 @@ static const struct endpoint {
     {"signins", HTTP_GET, FOR_USERS, api_signins_get},
     {"signins", HTTP_DELETE, FOR_USERS, api_signins_delete},
     {"tokens", HTTP_POST, FOR_USERS, api_tokens_post},
+    {"names", HTTP_GET, FOR_OWNER, api_names_get},
+    {"names", HTTP_POST, FOR_OWNER, api_names_post},
+    {"names", HTTP_DELETE, FOR_OWNER, api_names_delete},
+    {"name", HTTP_GET, FOR_LOCAL, api_name_get},
+    {"nickname", HTTP_POST, FOR_OWNER, api_nickname_post},
+    {"site", HTTP_GET, FOR_LOCAL, api_site_get},
+    {"site", HTTP_POST, FOR_OWNER, api_site_post},
+    {"site", HTTP_DELETE, FOR_OWNER, api_site_delete},
+    {"site/keep", HTTP_POST, FOR_OWNER, api_site_keep_post},
+    {"resolve", HTTP_GET, FOR_LOCAL, api_resolve_get},
 };
 
 static bool may_use(const struct endpoint *e, const struct web_caller *c)

@@ -78,7 +78,19 @@ void api_status_get(struct api_request *r); /* api_status_host.c */
 void api_peers_get(struct api_request *r);
 void api_invite_get(struct api_request *r);
 void api_content_get(struct api_request *r); /* api_pages_host.c */
-void api_search_get(struct api_request *r);
+void api_search_get(struct api_request *r); /* api_search_host.c */
+void api_names_get(struct api_request *r); /* api_names_host.c */
+void api_names_post(struct api_request *r);
+void api_names_delete(struct api_request *r);
+void api_name_get(struct api_request *r);
+void api_nickname_post(struct api_request *r);
+void api_site_get(struct api_request *r);
+void api_site_post(struct api_request *r);
+void api_site_delete(struct api_request *r);
+void api_site_keep_post(struct api_request *r);
+void api_resolve_get(struct api_request *r);
+struct name_info;
+json_t *api_name_info(struct gateways *g, const struct name_info *info);
 void api_invite_svg_get(struct api_request *r);
 void api_usage_refresh(struct gateways *g);
 /* One request of the API. What the caller may do is checked here; where it came from (Host, Origin) was checked before. */

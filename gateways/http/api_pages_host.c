@@ -9,8 +9,6 @@
 #include "gateways/http/http_target.h"
 
 #define CONTENT_PEERS_MAX 64
-#define SEARCH_MAX        500
-#define SEARCH_WORDS_MAX  256
 
 static json_t *number(uint64_t n)
 {
@@ -104,129 +102,6 @@ void api_content_get(struct api_request *r)
     put_url(o, &link.id);
     put_chunks(o, app, host_now(&app->core), &link.id, local);
     api_reply(r->x, 200, o);
-}
-
-/* ---- Search: all shares are walked, in the thread pool ---- */
-
-struct found {
-    struct content_id id;
-    uint64_t bytes;
-    char *name;
-};
-
-struct search {
-    uv_work_t request;
-    struct gateways *g;
-    struct http_exchange *x; /* NULL: the asker is gone */
-    char home[4096], words[SEARCH_WORDS_MAX];
-    struct found found[SEARCH_MAX];
-    uint32_t count;
-    bool more;
-    int status;
-};
-
-/* Every word is somewhere in the name; case of ASCII letters does not matter. */
-static bool matches(const char *name, const char *words)
-{
-    char word[SEARCH_WORDS_MAX];
-    for (size_t n; *(words += strspn(words, " ")); words += n) {
-        n = strcspn(words, " ");
-        snprintf(word, sizeof word, "%.*s", (int)n, words);
-        if (!strcasestr(name, word))
-            return false;
-    }
-    return true;
-}
-
-static bool search_one(void *context, const struct store_share *s)
-{
-    struct search *w = context;
-    if (!matches(s->name, w->words))
-        return true;
-    w->more = w->count == SEARCH_MAX;
-    if (w->more)
-        return false;
-    char *name = strdup(s->name);
-    if (name)
-        w->found[w->count++] = (struct found){s->id, s->bytes, name};
-    return true;
-}
-
-static void search_run(uv_work_t *request)
-{
-    struct search *w = request->data;
-    struct store *s;
-    w->status = store_open(&s, w->home, NULL);
-    if (w->status != 0)
-        return;
-    w->status = store_shares(s, search_one, w);
-    store_close(s);
-}
-
-static json_t *found_json(struct app *app, const struct found *f)
-{
-    char link[LINK_TEXT_MAX];
-    json_t *o = json_object();
-    shares_link(app->shares, &f->id, f->name, link, sizeof link);
-    json_object_set_new(o, "name", api_text(f->name));
-    json_object_set_new(o, "link", json_string(link));
-    api_put_id(o, &f->id);
-    json_object_set_new(o, "size", number(f->bytes));
-    put_url(o, &f->id);
-    return o;
-}
-
-static void search_ended(uv_work_t *request, int status)
-{
-    struct search *w = request->data;
-    struct gateways *g = w->g;
-    int code = status != 0 ? ERR_CANCELLED : w->status;
-    if (w->x) {
-        w->x->gone = NULL;
-        json_t *results = json_array();
-        for (uint32_t i = 0; code == 0 && i < w->count; i++)
-            json_array_append_new(results, found_json(g->app, &w->found[i]));
-        if (code == 0) {
-            api_reply(w->x, 200, json_pack("{s:o, s:b}", "results", results, "more", (int)w->more));
-        } else {
-            json_decref(results);
-            api_error(w->x, code, "cannot search the shares: %s", err_text(code));
-        }
-    }
-    for (uint32_t i = 0; i < w->count; i++)
-        free(w->found[i].name);
-    free(w);
-    gateways_release(g);
-}
-
-static void search_gone(struct http_exchange *x)
-{
-    struct search *w = x->owner;
-    w->x = NULL;
-}
-
-void api_search_get(struct api_request *r)
-{
-    struct search *w = calloc(1, sizeof *w);
-    if (!w) {
-        api_error(r->x, ERR_NO_MEMORY, "out of memory");
-        return;
-    }
-    if (http_query_get(r->query, "q", w->words, sizeof w->words) <= 0 || !w->words[strspn(w->words, " ")]) {
-        api_error(r->x, ERR_MALFORMED, "the query needs \"q\": words of at most %d bytes",
-                  SEARCH_WORDS_MAX - 1);
-        free(w);
-        return;
-    }
-    w->g = r->g;
-    w->x = r->x;
-    w->request.data = w;
-    snprintf(w->home, sizeof w->home, "%s", r->g->app->home.path);
-    r->x->owner = w;
-    r->x->gone = search_gone;
-    gateways_hold(r->g);
-    uv_queue_work(&r->g->app->loop, &w->request, search_run,
-                  search_ended); /* cannot fail: the callbacks are there */
 }
 
 /* ---- The invite as a QR code ---- */

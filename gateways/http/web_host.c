@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
+#include "gateways/dns/dns_puny.h"
 #include "gateways/http/http_target.h"
 #include "gateways/http/web_internal_host.h"
 #include "node/base/assert.h"
 #include "node/host/log.h"
+#include "node/host/names.h"
 
 #define WEB_CONNECTIONS_MAX 30000
 #define WEB_BODY_MAX        (4u << 20)
@@ -166,6 +168,93 @@ static bool is_content(const char *path)
            is_below(path, "/home");
 }
 
+/* The rest of the target as it came: path from `skip` on ("/" when there is none), and query. */
+static void put_rest(struct http_exchange *x, size_t skip, char *out, size_t cap)
+{
+    struct bytes raw = http_text(x->bytes, x->head->path), query = http_text(x->bytes, x->head->query);
+    bool bare = raw.size <= skip;
+    snprintf(out, cap, "%.*s%s%.*s", bare ? 1 : (int)(raw.size - skip), bare ? "/" : (const char *)raw.data + skip, query.size ? "?" : "",
+             (int)query.size, (const char *)query.data);
+}
+
+/* Each node's site is an origin of its own, named by the node's id: a name that is given to another node inherits no storage. */
+static void to_node_origin(struct gateways *g, struct http_exchange *x, const uint8_t node[NODE_KEY_SIZE], const char *suffix, size_t skip)
+{
+    char extra[HTTP_LINE_MAX + 256], rest[HTTP_LINE_MAX + 64], id[NODE_ID_TEXT_SIZE + 1], port[8] = "";
+    unsigned number = x->head->port ? x->head->port : 80;
+    (void)g;
+    node_id_format(id, node);
+    put_rest(x, skip, rest, sizeof rest);
+    if (number != 80)
+        snprintf(port, sizeof port, ":%u", number);
+    snprintf(extra, sizeof extra, "Location: http://%s%s%s%s\r\nVary: Sec-Fetch-Dest\r\nCache-Control: no-store\r\n", id, suffix, port, rest);
+    http_reply(x, 307, NULL, extra, NULL, 0);
+}
+
+static bool name_refused(struct http_exchange *x, int status)
+{
+    switch (status) {
+    case 0:
+    case ERR_BUSY:
+        return false;
+    case ERR_CHECKSUM:
+    case ERR_VERSION:
+        web_error(x, 400, NULL, "The node id in this address is wrong: a character is missing or mistyped. Copy it again.");
+        return true;
+    case ERR_EXISTS:
+        web_error(x, 404, NULL, "Two of your contacts call themselves this. Give each a name of your own: shoal name add NAME ID.");
+        return true;
+    default:
+        web_error(x, 404, NULL,
+                  "None of your contacts has this name. shoal name show NAME tells who claims it; shoal name add NAME ID makes one of them a contact.");
+        return true;
+    }
+}
+
+/* http://<label>.shoal.localhost: a content, a node's site, or a name, which is sent on to its node's origin. */
+static void to_origin(struct gateways *g, struct http_exchange *x, const struct web_origin *o, const char *path)
+{
+    char whole[CONTENT_PATH_MAX + 80], name[NAME_SIZE + 4 * 64];
+    struct content_id content;
+    struct name_info info;
+    if (x->head->method != HTTP_GET && x->head->method != HTTP_HEAD) {
+        web_error(x, 405, "Allow: GET, HEAD\r\n", "this place is read only");
+        return;
+    }
+    if (strlen(o->label) == CONTENT_ID_TEXT_SIZE && content_id_parse(&content, o->label) == 0) {
+        snprintf(whole, sizeof whole, "/content/%s%s", o->label, path);
+        web_content_own(g, x, whole);
+        return;
+    }
+    if (!dns_label_to_utf8(name, sizeof name, (const uint8_t *)o->label, strlen(o->label)))
+        name[0] = 0;
+    if (name_refused(x, names_known(g->app->names, name, &info)))
+        return;
+    if (info.how != NAME_HOW_ID) {
+        to_node_origin(g, x, info.node, o->suffix, 0);
+        return;
+    }
+    snprintf(whole, sizeof whole, "/name/%s%s", o->label, path);
+    web_content_own(g, x, whole);
+}
+
+/* A browser's navigation to a site by its path moves to the node's own origin, too. */
+static bool moved_site(struct gateways *g, struct http_exchange *x, const struct web_origin *o, const char *path)
+{
+    char name[CONTENT_NAME_MAX + 1];
+    struct name_info info;
+    struct bytes raw = http_text(x->bytes, x->head->path);
+    if (!o->navigation || !o->loopback_host || strncmp(path, "/name/", 6) != 0 || raw.size < 7 || memcmp(raw.data, "/name/", 6) != 0)
+        return false;
+    snprintf(name, sizeof name, "%.*s", (int)strcspn(path + 6, "/"), path + 6);
+    int status = name[0] ? names_known(g->app->names, name, &info) : ERR_NOT_FOUND;
+    if (status != 0 && status != ERR_BUSY)
+        return false; /* told when it is opened */
+    const uint8_t *slash = memchr(raw.data + 6, '/', raw.size - 6);
+    to_node_origin(g, x, info.node, ".shoal.localhost", slash ? (size_t)(slash - raw.data) : raw.size);
+    return true;
+}
+
 /* A browser's navigation to content moves to an origin of the content's own. */
 static bool moved(struct gateways *g, struct http_exchange *x, const struct web_origin *o, const char *path)
 {
@@ -266,7 +355,7 @@ static void to_content(struct gateways *g, struct http_exchange *x, const struct
             http_reply(x, 204, NULL, "Allow: GET, HEAD, OPTIONS\r\n", NULL, 0);
         else
             web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this place is read only");
-    } else if (!moved(g, x, o, path)) {
+    } else if (!moved(g, x, o, path) && !moved_site(g, x, o, path)) {
         content_for_reader(g, x, path);
     }
 }
@@ -312,7 +401,7 @@ static void handle(void *owner, struct http_exchange *x)
     struct gateways *g = owner;
     struct web_origin o;
     struct web_caller caller;
-    char path[CONTENT_PATH_MAX], whole[CONTENT_PATH_MAX + 80];
+    char path[CONTENT_PATH_MAX];
     const char *why;
     web_origin_of(&o, x->head, x->bytes, g->app->config.http_names);
     if (o.host == WEB_HOST_BAD) {
@@ -336,12 +425,7 @@ static void handle(void *owner, struct http_exchange *x)
         return;
     }
     if (o.host == WEB_HOST_CONTENT) {
-        snprintf(whole, sizeof whole, "/content/%s%s", o.label, path);
-        o.navigation = false;
-        if (x->head->method == HTTP_GET || x->head->method == HTTP_HEAD)
-            web_content_own(g, x, whole);
-        else
-            web_error(x, 405, "Allow: GET, HEAD\r\n", "this place is read only");
+        to_origin(g, x, &o, path);
         return;
     }
     if (web_seed_pad(x, path))

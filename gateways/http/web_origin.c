@@ -2,7 +2,6 @@
 #include <stdio.h>
 #include "gateways/http/http_lex.h"
 
-#define CONTENT_SUFFIX ".shoal.localhost"
 #define ADDRESS_TEXT   64
 
 /* A literal address cannot be rebound: only names are resolved. */
@@ -15,18 +14,29 @@ static bool literal(struct bytes host, struct net_addr *out)
     return net_addr_parse(out, text) == 0;
 }
 
+/* .localhost: browsers resolve it by themselves (RFC 6761, 6.3). .alt: this node's DNS gateway answers for it (RFC 9476). */
+static const char *suffix_of(struct bytes host)
+{
+    static const char *const suffixes[] = {".shoal.localhost", ".shoal.alt"};
+    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
+        size_t n = strlen(suffixes[i]);
+        if (host.size > n && host.size - n <= 63 && http_text_is_nocase(bytes_of(host.data + host.size - n, n), suffixes[i]))
+            return suffixes[i];
+    }
+    return NULL;
+}
+
 static bool content_label(struct bytes host, char label[64])
 {
-    size_t suffix = sizeof CONTENT_SUFFIX - 1;
-    if (host.size <= suffix || host.size - suffix > 63)
+    const char *known = suffix_of(host);
+    if (!known)
         return false;
-    if (!http_text_is_nocase(bytes_of(host.data + host.size - suffix, suffix), CONTENT_SUFFIX))
-        return false;
+    size_t suffix = strlen(known);
     for (size_t i = 0; i < host.size - suffix; i++) {
         uint8_t c = host.data[i];
         if (c >= 'A' && c <= 'Z')
             c = (uint8_t)(c + 32);
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')))
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
             return false;
         label[i] = (char)c;
     }
@@ -74,6 +84,7 @@ void web_origin_of(struct web_origin *out, const struct http_head *h, const uint
         out->host = WEB_HOST_CONTROL;
     } else if (content_label(host, out->label)) {
         out->host = WEB_HOST_CONTENT;
+        out->suffix = suffix_of(host);
     }
     if (http_field_get(h, bytes, "Sec-Fetch-Dest", &value))
         out->navigation = http_text_is_nocase(value, "document");

@@ -8,7 +8,7 @@ enum web_host {
     WEB_HOST_BAD,      /* a name we do not answer to: DNS rebinding, or a wrong bookmark: 421 */
     WEB_HOST_CONTROL,  /* an address, or one of our names: pages, API, path forms */
     WEB_HOST_LOCAL,    /* localhost: sent on to 127.0.0.1 for pages; path forms work */
-    WEB_HOST_CONTENT   /* <id>.shoal.localhost: one content, nothing else */
+    WEB_HOST_CONTENT   /* <label>.shoal.localhost or <label>.shoal.alt: one content, or the site of one node, nothing else */
 };
 struct web_origin {
     enum web_host host;
@@ -17,7 +17,8 @@ struct web_origin {
     bool same_origin;      /* Origin is there and equals scheme, host and port of this very request */
     bool cross_site;       /* Origin is there and differs, or Sec-Fetch-Site says cross-site or same-site */
     bool has_origin;
-    char label[64];        /* of <id>.shoal.localhost: the id */
+    char label[64];        /* before the suffix, lower case: a content id, a node id, or a name */
+    const char *suffix;    /* ".shoal.localhost" or ".shoal.alt" */
 };
 /* names: host names that are ours, separated by spaces ("" = none); a literal address always is, since only names can be rebound. */
 void web_origin_of(struct web_origin *out, const struct http_head *h, const uint8_t *bytes, const char *names);

@@ -5,6 +5,7 @@ import content from './content.js';
 import home from './home.js';
 import invite from './invite.js';
 import mine from './mine.js';
+import names from './names.js';
 import peers from './peers.js';
 import search from './search.js';
 import sessions from './sessions.js';
@@ -13,8 +14,8 @@ import signin, {enter} from './signin.js';
 import welcome from './welcome.js';
 
 // Each page: show(parts, context) builds its element and begins its watches with context.watch(topic, pace, work); they end with it.
-const PAGES = {'': home, content, invite, peers, search, sessions, settings, signin, welcome};
-const FOR_OWNER = ['peers', 'sessions', 'invite', 'settings'];
+const PAGES = {'': home, content, invite, names, peers, search, sessions, settings, signin, welcome};
+const FOR_OWNER = ['names', 'peers', 'sessions', 'invite', 'settings'];
 const main = document.getElementById('main');
 const words = document.getElementById('find-words');
 let current = null;
@@ -116,7 +117,7 @@ document.getElementById('find').addEventListener('submit', event => {
 });
 
 // Keys: / to the search box; g and a letter to a page.
-const GO = {h: '#/', p: '#/peers', s: '#/sessions', i: '#/invite', e: '#/settings', w: '#/welcome'};
+const GO = {c: '#/names', h: '#/', p: '#/peers', s: '#/sessions', i: '#/invite', e: '#/settings', w: '#/welcome'};
 let going = 0;
 document.addEventListener('keydown', event => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest('input, textarea, select, dialog, video, audio')) return;
