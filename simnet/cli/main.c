@@ -123,7 +123,7 @@ static int do_explain(const struct sim_asked *a)
          "Spans: never, a time, `exponential mean 1h`, `weibull 0.5 mean 10000s`, `weibull 0.6 scale 2h`.\n"
          "[expect] METRIC = SIGN NUMBER and [published] METRIC = NUMBER SOURCE take the names of the run's "
          "table, with\n"
-         "   .mean .p90 .p99 .least .most or .count behind (lookup.time.p99 = <= 1s).");
+         "   .mean .p90 .p95 .p99 .least .most or .count behind (lookup.time.p99 = <= 1s).");
     return 0;
 }
 

@@ -14,6 +14,7 @@ static json_t *figure_json(const struct sim_figure *f)
     if (j && f->kind == SIM_SAMPLE) {
         json_object_set_new(j, "mean", json_integer((json_int_t)f->mean));
         json_object_set_new(j, "p90", json_integer((json_int_t)f->p90));
+        json_object_set_new(j, "p95", json_integer((json_int_t)f->p95));
         json_object_set_new(j, "p99", json_integer((json_int_t)f->p99));
         json_object_set_new(j, "least", json_integer((json_int_t)f->least));
         json_object_set_new(j, "most", json_integer((json_int_t)f->most));

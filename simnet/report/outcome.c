@@ -30,6 +30,7 @@ void sim_outcome_figures(struct sim_outcome *o, struct sim_metrics *m)
         else if (v.kind == SIM_SAMPLE) {
             f->value = sim_metric_quantile(m, i, 500000);
             f->p90 = sim_metric_quantile(m, i, 900000);
+            f->p95 = sim_metric_quantile(m, i, 950000);
             f->p99 = sim_metric_quantile(m, i, 990000);
         }
     }
@@ -56,6 +57,8 @@ static bool figure_value(const struct sim_figure *f, const char *suffix, enum si
         *value = f->most;
     else if (f->kind == SIM_SAMPLE && strcmp(suffix, ".p90") == 0)
         *value = f->p90;
+    else if (f->kind == SIM_SAMPLE && strcmp(suffix, ".p95") == 0)
+        *value = f->p95;
     else if (f->kind == SIM_SAMPLE && strcmp(suffix, ".p99") == 0)
         *value = f->p99;
     else

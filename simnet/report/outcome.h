@@ -13,7 +13,7 @@ struct sim_figure {
     enum sim_metric_kind kind;
     enum sim_unit unit;
     uint64_t value;                /* sample: median; ratio: ppm; counter: sum; series: the last point */
-    uint64_t count, mean, p90, p99, least, most; /* samples; count: of samples, tries or points */
+    uint64_t count, mean, p90, p95, p99, least, most; /* samples; count: of samples, tries or points */
 };
 
 struct sim_outcome {
@@ -28,7 +28,7 @@ struct sim_outcome {
 
 /* Fills the figures of *o from the metrics; metrics without a value are left out. */
 void sim_outcome_figures(struct sim_outcome *o, struct sim_metrics *m);
-/* The value of `key` ("lookup.time", "lookup.time.p99", "nodes"), false: not measured. Suffixes: mean p90 p99 least most count. */
+/* The value of `key` ("lookup.time", "lookup.time.p99", "nodes"), false: not measured. Suffixes: mean p90 p95 p99 least most count. */
 bool sim_outcome_value(const struct sim_outcome *o, const char *key, enum sim_unit *unit, uint64_t *value);
 /* A value as people read it. */
 void sim_unit_print(enum sim_unit unit, double value, char *out, size_t cap);

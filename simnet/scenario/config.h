@@ -95,6 +95,11 @@ struct sim_config {
         struct sim_span miss;     /* get of a random key that nobody announced, per node */
         uint32_t profiles;        /* ppm of nodes that put a profile after joining */
         uint32_t profile_bytes;
+        bool names;              /* nodes publish profiles and sites, and list files (world/names.c; whole nodes only) */
+        uint32_t files;          /* listed by each */
+        struct sim_span name;    /* a look at a node never seen, per node */
+        struct sim_span site;    /* a new version of its site, per node */
+        struct sim_span search;  /* for one or two words of somebody's file, per node */
         bool live_targets; /* lookups are for a living node's position, and succeed when it is found (Li 2005,
                               Heep 2010) */
     } load;

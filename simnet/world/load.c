@@ -4,6 +4,7 @@
 #include "simnet/world/world.h"
 
 #include "dht/node_state.h"
+#include "simnet/world/names.h"
 #include "node/base/assert.h"
 
 #include <stdio.h>
@@ -44,6 +45,7 @@ static void *must(void *memory)
 void sim_loads_new(struct sim_world *w)
 {
     char name[64];
+    sim_names_new(w);
     w->loads = must(calloc(1, sizeof *w->loads));
     w->ids = must(calloc(1, sizeof *w->ids));
     for (int l = 0; l < SIM_LOADS; l++) {
@@ -62,6 +64,7 @@ void sim_loads_new(struct sim_world *w)
 
 void sim_loads_free(struct sim_world *w)
 {
+    sim_names_free(w);
     free(w->loads->announced);
     free(w->loads->profiles);
     free(w->loads);
@@ -92,6 +95,7 @@ void sim_load_started(struct sim_world *w, uint32_t i)
     struct sim_node *n = &w->nodes[i];
     if (n->hostile)
         return;
+    sim_names_started(w, i);
     for (uint32_t load = 0; load < SIM_LOAD_PROFILE; load++)
         again(w, i, load, true);
     if (w->config->load.profiles && n->life == 1) {
@@ -250,6 +254,10 @@ void sim_load_event(struct sim_world *w, const struct sim_event *e)
 {
     struct sim_node *n = &w->nodes[e->to];
     uint32_t load = (uint32_t)e->a;
+    if (load >= SIM_NAMES_LOADS) {
+        sim_names_event(w, e);
+        return;
+    }
     if (!n->dht || e->b != n->life)
         return;
     struct sim_op *op = must(pool_take(&w->ops));
@@ -342,6 +350,8 @@ static void ended(struct sim_world *w, uint32_t i, struct sim_op **link, const s
 bool sim_load_notice(struct sim_world *w, uint32_t i, const struct effect *x)
 {
     uint32_t kind = x->u.notice.kind;
+    if (sim_names_notice(w, i, x))
+        return true;
     struct sim_op **link = &w->nodes[i].ops;
     if (!x->u.notice.op ||
         !(kind == NODE_NOTICE_STORED || (kind >= DHT_NOTICE_NODE && kind <= DHT_NOTICE_REFUSED)))

@@ -114,6 +114,7 @@ struct sim_world {
     uint32_t number; /* events whose source is the world */
     uint64_t events_done, datagrams_sent, datagrams_lost, bytes_sent, checks_done, bytes_done;
     struct sim_loads *loads;  /* world/load.c's own */
+    struct sim_names *names;  /* world/names.c's; NULL: no such load */
     struct sim_measures *ids; /* numbers of the metrics */
     core_time demand_at;      /* from here on what begins must succeed; CORE_NEVER: no such time */
     char failure[512];        /* a checker's finding; empty = none. The run ends. */
