@@ -525,7 +525,7 @@ static bool resolve_step(struct content_call *call)
     int rc = find(call->c, &call->who, call->path, call->hints, f);
     f->info.name = f->name;
     if (rc == ERR_BUSY && below_name(call->path)) {
-        free(f);
+        content_place_drop(place);
         rc = name_wait(call);
         if (rc != 0)
             content_call_fail(call, rc);
