@@ -99,7 +99,8 @@ def publish_and_open_by_name():
         a.stop()
         make_file(world.path("other"), 1000)
         wait_for(lambda: fetch(b, None, "/name/alice/docs/a.txt")[2] == "text second", "the site of a sleeping node")
-        # and after b started again, from what it kept
+        # and after b started again, from what it kept; of the nodes it was told of one is left
+        b.run("join", c.invite())
         b.stop()
         b.up("--http", "127.0.0.1:0")
         wait_for(lambda: "second" in fetch(b, f"{key}.shoal.localhost")[2], "the site after a restart")
