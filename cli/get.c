@@ -77,7 +77,10 @@ static int report(const struct cli *cli, const json_t *job)
     if (cli->json)
         cli_print_json(job);
     if (strcmp(json_text(job, "state"), "done") != 0) {
-        cli_error("%s", json_text(job, "message"));
+        const char *message = json_text(job, "message");
+        cli_error("%s", message);
+        if (strstr(message, "another place") || strstr(message, "shorter") || strstr(message, "another one"))
+            cli_note("-o PATH chooses the place%s", strstr(message, "replace it") ? ", --replace overwrites" : "");
         return cli_exit_of(cli_code_of_name(json_text(job, "error")));
     }
     if (cli->json)

@@ -130,18 +130,18 @@ static int target_resolve(const struct fetch_params *p, char out[FETCH_PATH_MAX]
         char *slash = strrchr(path, '/');
         const char *base = slash + 1;
         if (base[0] == 0 || strcmp(base, ".") == 0 || strcmp(base, "..") == 0 || strlen(base) > CONTENT_NAME_MAX - sizeof ".copy.part.map") {
-            snprintf(message, cap, "%.200s cannot be the name of a file; choose another one with -o", p->output);
+            snprintf(message, cap, "%.200s cannot be the name of a file; choose another one", p->output);
             return ERR_RANGE;
         }
         snprintf(name, sizeof name, "%s", base);
         slash[slash == path ? 1 : 0] = 0;
     }
     if (!realpath(path, parent) || !is_directory(parent)) {
-        snprintf(message, cap, "the directory %.200s does not exist; make it first, or choose another place with -o", path);
+        snprintf(message, cap, "the directory %.200s does not exist; make it first, or choose another place", path);
         return ERR_NOT_FOUND;
     }
     if (fetch_path_join(out, FETCH_PATH_MAX - 64, parent, name) != 0) {
-        snprintf(message, cap, "the path is too long; choose a shorter place with -o");
+        snprintf(message, cap, "the path is too long; choose a shorter place");
         return ERR_RANGE;
     }
     return 0;
@@ -235,7 +235,7 @@ struct job *fetches_get(struct fetches *f, const struct fetch_params *p)
     if (rc != 0)
         return refuse(job, rc, message);
     if (same)
-        return refuse(job, ERR_BUSY, "something else is being fetched to this path; choose another place with -o, or cancel that one");
+        return refuse(job, ERR_BUSY, "something else is being fetched to this path; choose another place, or cancel that one");
     if (p->link.id.kind != CONTENT_FILE && p->link.id.kind != CONTENT_TREE)
         return refuse(job, ERR_UNSUPPORTED, "this link names a kind of content that only a newer version of shoal knows");
     if (p->select_count > 0 && p->link.id.kind != CONTENT_TREE)

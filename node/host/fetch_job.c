@@ -103,15 +103,15 @@ void fetch_fail_disk(struct fetch *x, int error, const char *what, const char *p
 {
     const char *todo = "check the disk, then get it again: what has arrived is kept";
     if (error == ERR_PERMISSION)
-        todo = "allow writing there, or choose another place with -o";
+        todo = "allow writing there, or choose another place";
     else if (error == ERR_NO_SPACE)
         todo = "make room, then get it again: what has arrived is kept";
     else if (error == ERR_NOT_FOUND)
         todo = "something removed it; get it again";
     else if (error == ERR_EXISTS || error == ERR_NOT_A_FILE)
-        todo = "move away what is there, or choose another place with -o";
+        todo = "move away what is there, or choose another place";
     else if (error == ERR_RANGE)
-        todo = "the path is too long; choose a shorter one with -o";
+        todo = "the path is too long; choose a shorter one";
     fetch_fail(x, error, "%s %.170s: %s; %s", what, path, err_text(error), todo);
 }
 
@@ -201,7 +201,7 @@ static bool target_exists(const struct fetch *x)
 
 static void fail_exists(struct fetch *x)
 {
-    fetch_fail(x, ERR_EXISTS, "%.200s exists already and is another file; --replace overwrites it, -o chooses another place", x->target);
+    fetch_fail(x, ERR_EXISTS, "%.200s exists already and is another file; replace it, or choose another place", x->target);
 }
 
 static void file_done(struct fetch_unit *u, int status)
@@ -211,7 +211,7 @@ static void file_done(struct fetch_unit *u, int status)
     if (status == ERR_EXISTS && target_exists(x)) {
         fail_exists(x);
     } else if (status == ERR_EXISTS) {
-        fetch_fail(x, status, "%.200s" FETCH_PART " exists and does not belong to this fetch; move it away, or choose another place with -o", x->target);
+        fetch_fail(x, status, "%.200s" FETCH_PART " exists and does not belong to this fetch; move it away, or choose another place", x->target);
     } else if (status != 0) {
         fetch_fail_disk(x, status, "cannot write", x->target);
     } else {

@@ -106,7 +106,7 @@ static void work_start(struct fetch_tree *t, struct tree_work *w)
 {
     char path[FETCH_PATH_MAX];
     if (work_path(t, w, path) != 0) {
-        fetch_fail(t->fetch, ERR_RANGE, "the path of %.200s gets too long here; fetch to a shorter path with -o", w->name ? w->name : "a directory");
+        fetch_fail(t->fetch, ERR_RANGE, "the path of %.200s gets too long here; fetch to a shorter path", w->name ? w->name : "a directory");
         fetch_tree_work_free(w);
         return;
     }
@@ -285,9 +285,9 @@ static void prepare_failed(struct fetch *x, const struct fetch_prepare *p)
 {
     bool target = strcmp(p->where, x->target) == 0;
     if (p->task.status == ERR_EXISTS && target)
-        fetch_fail(x, ERR_EXISTS, "%.200s exists already; choose another place with -o, or move it away", p->where);
+        fetch_fail(x, ERR_EXISTS, "%.200s exists already; choose another place or move it away", p->where);
     else if (p->task.status == ERR_EXISTS)
-        fetch_fail(x, ERR_EXISTS, "%.200s exists and does not belong to this fetch; move it away, or choose another place with -o", p->where);
+        fetch_fail(x, ERR_EXISTS, "%.200s exists and does not belong to this fetch; move it away, or choose another place", p->where);
     else
         fetch_fail_disk(x, p->task.status, "cannot make", p->where);
 }

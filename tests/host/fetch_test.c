@@ -415,7 +415,7 @@ static void test_what_is_there_stays(void **state)
     struct job *job = get(&link, to);
     wait_job(job);
     assert_int_equal(job->error, ERR_EXISTS);
-    assert_non_null(strstr(job->message, "--replace"));
+    assert_non_null(strstr(job->message, "replace it"));
     struct stat st;
     assert_int_equal(stat(to, &st), 0);
     assert_int_equal(st.st_size, 100);
