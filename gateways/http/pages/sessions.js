@@ -6,6 +6,17 @@ const field = (label, value) => h('div', {}, h('dt', {}, label), h('dd', {}, val
 const FACTS = ['From', 'Client', 'Now', 'Mean', 'In all', 'Files', 'Idle', 'Since'];
 const clock = unix => new Date(unix * 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit'});
 
+/** A program's name as people know it; the whole of what it says of itself is in the title. */
+const PROGRAMS = [[/Edg\/(\d+)/, 'Edge'], [/OPR\/(\d+)/, 'Opera'], [/Firefox\/(\d+)/, 'Firefox'], [/VLC\/([\d.]+)/, 'VLC'], [/(?:Headless)?Chrom(?:e|ium)\/(\d+)/, 'Chrome'],
+  [/Version\/(\d+).*Safari/, 'Safari'], [/^Mozilla.*Headless/, 'Chrome'], [/^Mozilla/, 'a browser']];
+function program(client) {
+  for (const [pattern, name] of PROGRAMS) {
+    const found = client.match(pattern);
+    if (found) return found[1] ? `${name} ${found[1]}` : name;
+  }
+  return client || '–';
+}
+
 /** Asks for a line of text; null: no. */
 function askText(question, yes) {
   return new Promise(resolve => {
@@ -40,18 +51,19 @@ function sessionRow(first) {
   const element = h('li', {class: 'card session'}, h('div', {class: 'row'}, who, message, abort, disconnect, ban), doing,
     h('dl', {class: 'facts'}, Object.entries(values).map(([label, value]) => field(label, value))));
   return {element, update(s) {
-    text(who, `${s.protocol} · ${s.user || (s.privilege === 'owner' ? 'owner' : 'visitor')} (${s.privilege}) · no. ${s.id}`);
+    text(who, `${s.protocol} · ${s.user ? `${s.user} (${s.privilege})` : s.privilege} · no. ${s.id}`);
     text(doing, s.transferring ? `${s.up ? '↑' : '↓'} ${s.path}` : s.command || '–');
     text(values.From, s.where === 'this computer' ? s.where : `${s.address} (${s.where})`);
-    text(values.Client, s.client || '–');
-    text(values.Now, `↓ ${rate(s.rate_out)} ↑ ${rate(s.rate_in)}`);
-    text(values.Mean, `↓ ${rate(s.mean_out)} ↑ ${rate(s.mean_in)}`);
-    text(values['In all'], `↓ ${bytes(s.bytes_out)} ↑ ${bytes(s.bytes_in)}`);
-    text(values.Files, `↓ ${s.files_out} ↑ ${s.files_in}`);
+    text(values.Client, program(s.client));
+    attribute(values.Client, 'title', s.client);
+    text(values.Now, `↓ ${rate(s.rate_out)}\n↑ ${rate(s.rate_in)}`);
+    text(values.Mean, `↓ ${rate(s.mean_out)}\n↑ ${rate(s.mean_in)}`);
+    text(values['In all'], `↓ ${bytes(s.bytes_out)}\n↑ ${bytes(s.bytes_in)}`);
+    text(values.Files, `↓ ${s.files_out}\n↑ ${s.files_in}`);
     text(values.Idle, s.transferring ? 'transferring' : duration(s.idle_s));
-    text(values.Since, `${clock(s.since)}, for ${duration(s.since_s)}`);
+    text(values.Since, `${clock(s.since)}\n${duration(s.since_s)}`);
     abort.hidden = !s.transferring || !s.can.abort;
-    message.hidden = !s.can.message;
+    message.hidden = !s.can.message || (s.protocol === 'HTTP' && s.command !== 'GET /api/events'); // only a page that listens shows it
     disconnect.hidden = !s.can.disconnect;
     ban.hidden = !s.can.disconnect || s.where === 'this computer';
     attribute(element, 'data-id', s.id);
@@ -82,7 +94,7 @@ function statistics(place, totals, protocols) {
 }
 
 export default {title: 'Sessions', async show(parts, context) {
-  const list = h('ul', {class: 'plainlist'}), state = h('p', {class: 'dim'}), table = h('table', {}), banList = h('ul', {class: 'shares'}), log = h('ul', {class: 'plainlist log'});
+  const list = h('ul', {class: 'plainlist'}), state = h('p', {class: 'dim'}), table = h('table', {}), banList = h('ul', {class: 'shares'}), log = h('ul', {class: 'log'});
   const rows = new Rows(list, s => s.id, sessionRow), bans = new Rows(banList, b => b.address, banRow), lines = new Rows(log, l => l.number, logRow);
   const banned = h('section', {hidden: true}, h('h2', {}, 'Kept out'), banList);
   context.watch('gateway', 2000, async signal => {
