@@ -2,6 +2,9 @@
 #include "gateways/http/http_server_host.h"
 #include <stdio.h>
 #include <stdlib.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include "gateways/http/http_conn_host.h"
@@ -9,6 +12,7 @@
 #include "node/host/core.h"
 
 #define READ_SIZE   HTTP_HEAD_MAX
+#define UNSENT_MAX  (256 * 1024)
 #define LINGER_MS   2000 /* of silence */
 #define LINGER_ALL  20000
 #define LINGER_SIZE (64u << 20) /* thrown away at most, of a peer that goes on sending [bytes] */
@@ -397,6 +401,16 @@ void http_conn_next(struct conn *c)
 
 /* ---- Listening ---- */
 
+/* What a reader does not take waits in the file, not in the kernel: a thousand slow ones of 2.5 MB each would bring the whole system's TCP to its
+ * memory limit. What is on its way is not counted, so that a long fast line stays full. */
+static void keep_unsent_low(struct conn *c)
+{
+    uv_os_fd_t fd;
+    int bytes = UNSENT_MAX;
+    if (uv_fileno((uv_handle_t *)&c->h.tcp, &fd) == 0)
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
+}
+
 static bool conn_accept(struct http_server *s, struct conn *c)
 {
     if (uv_accept(&s->h.stream, &c->h.stream) != 0)
@@ -405,6 +419,7 @@ static bool conn_accept(struct http_server *s, struct conn *c)
         struct sockaddr_storage from;
         int size = sizeof from;
         uv_tcp_nodelay(&c->h.tcp, 1);
+        keep_unsent_low(c);
         if (uv_tcp_getpeername(&c->h.tcp, (struct sockaddr *)&from, &size) != 0 ||
             !host_from_sockaddr(&c->exchange.peer, (struct sockaddr *)&from))
             return false;

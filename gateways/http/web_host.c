@@ -14,6 +14,7 @@
 
 #define WEB_CONNECTIONS_MAX 30000
 #define WEB_BODY_MAX        (4u << 20)
+#define BODY_OF_STRANGERS   (16u << 10) /* gathered for who has not signed in: a name and a password [bytes] */
 #define TRIM_THRESHOLD      (8 << 20) /* else each answer gives its memory back to the system and asks for it again */
 #define HTML                "text/html; charset=utf-8"
 #define PAGE_FIELDS                                                                                          \
@@ -465,6 +466,12 @@ static void begin(void *owner, struct http_exchange *x)
         return;
     web_origin_of(&o, x->head, x->bytes, g->app->config.http_names);
     bool upload = m == HTTP_POST && strcmp(path, "/api/upload") == 0;
+    if (is_below(path, "/api") && !upload && (x->head->chunked || x->head->length > BODY_OF_STRANGERS)) {
+        web_caller_of(g, x, &caller);
+        if (caller.who.privilege == ACCOUNT_NOBODY)
+            refuse(x, 401, "this takes a sign-in or a token, and so does a body of this size");
+        return;
+    }
     if (o.host == WEB_HOST_BAD || o.host == WEB_HOST_CONTENT || (!is_content(path) && !upload))
         return; /* `handle` says so */
     if (!upload && !is_below(path, "/home")) {

@@ -101,6 +101,8 @@ def others_on_this_computer():
             assert as_nobody(port, f"/api/{path}", "POST", body={})[0] == 403, path
             assert as_nobody(port, f"/api/{path}", "POST", {"X-Shoal-Token": "x" * 43}, {})[0] == 403, path
 
+        assert as_nobody(port, "/api/signin", "POST", body={"name": "x" * 20000, "password": "y"})[0] == 401, "a large body of a stranger is not gathered"
+
         # By password: the cookie and the page's token together, never one of them.
         status, answer, fields = as_nobody(port, "/api/signin", "POST", body={"name": "Carl", "password": "the password"})
         assert status == 200 and answer["privilege"] == "owner" and answer["user"] == "carl", answer
