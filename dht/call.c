@@ -61,7 +61,7 @@ static struct dht_own_call *own_of(const struct dht_node *n, uint16_t tag)
     return c && c->tag == tag ? c : NULL;
 }
 
-static bool send(struct dht_node *n, struct dht_own_call *c)
+static bool call_send(struct dht_node *n, struct dht_own_call *c)
 {
     struct dht_message m = {.type = DHT_CALL, .kind = c->service, .body = bytes_of(c->body, c->size)};
     struct dht_pending *p = dht_ask(n, DHT_ASK_CALL, c->to.key, dht_position_of(n, c->to.key), &c->to.addr, &m);
@@ -92,7 +92,7 @@ int dht_call(struct dht_node *n, core_time now, const struct node_addr *to, uint
     memcpy(c->body, body.data, body.size);
     n->calls->own[slot] = c;
     dht_enter(n, now, out);
-    bool sent = send(n, c);
+    bool sent = call_send(n, c);
     if (!sent)
         own_free(n, slot);
     dht_leave(n);
@@ -127,7 +127,7 @@ void dht_call_timeout(struct dht_node *n, const struct dht_pending *p)
         return;
     if (!c->repeated) {
         c->repeated = true;
-        if (send(n, c))
+        if (call_send(n, c))
             return;
     }
     if (n->now < p->hard)

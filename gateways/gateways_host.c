@@ -7,6 +7,7 @@
 #include "gateways/http/api_host.h"
 #include "gateways/http/web_host.h"
 #include "node/base/assert.h"
+#include "node/host/names.h"
 
 #define CONTENT_TIMEOUT_MS 30000
 
@@ -115,6 +116,18 @@ static core_time clock_of(void *app)
     return host_now(&((struct app *)app)->core);
 }
 
+/* The profile tells others of the gateways that they may reach (SRV, Names). */
+static void tell_services(struct gateways *g)
+{
+    static const enum gateway which[] = {GATEWAY_HTTP, GATEWAY_FTP};
+    for (size_t i = 0; g->app->names && i < sizeof which / sizeof *which; i++) {
+        struct net_addr at;
+        const char *address = gateways_address(g, which[i]);
+        if (address && net_addr_parse(&at, address) == 0 && net_addr_scope(&at) != NET_SCOPE_LOOPBACK)
+            names_set_service(g->app->names, gateways_name(which[i]), at.port);
+    }
+}
+
 static int start_all(struct gateways *g, char *message)
 {
     snprintf(message, APP_MESSAGE_MAX, "out of memory");
@@ -137,6 +150,7 @@ static int start_all(struct gateways *g, char *message)
         if (r != 0)
             return r;
     }
+    tell_services(g);
     return 0;
 }
 

@@ -1,7 +1,6 @@
 """Names, sites and search between real nodes: a site published on one is opened by name on another, over HTTP; its changes are seen at once; a copy serves
 while the publisher sleeps; what is listed is found by words."""
 import http.client
-import json
 import socket
 import time
 
@@ -22,6 +21,26 @@ def fetch(node, host, path="/", headers=None):
         connection.close()
 
 
+def ask(port, name):
+    """The A records of a name by one datagram; None: there is no such name."""
+    question = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0\0\1\0\1"
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        s.settimeout(10)
+        s.sendto(b"\x12\x34\0\0\0\1\0\0\0\0\0\0" + question, ("127.0.0.1", port))
+        answer = s.recv(4096)
+    if answer[3] & 15 == 3:
+        return None
+    assert answer[3] & 15 == 0, answer
+    count, at, found = int.from_bytes(answer[6:8], "big"), 12 + len(question), []
+    for _ in range(count):
+        at += 2 if answer[at] >= 192 else answer.index(0, at) - at + 1
+        size = int.from_bytes(answer[at + 8:at + 10], "big")
+        if answer[at + 1] == 1:
+            found.append(answer[at + 10:at + 10 + size])
+        at += 10 + size
+    return found
+
+
 def node_id(node):
     return node.status()["node"]
 
@@ -40,7 +59,7 @@ def three(world):
     a.up("--private", "--http", "127.0.0.1:0")
     invite = a.invite()
     for node in (b, c):
-        node.join(invite).spawn("--http", "127.0.0.1:0")
+        node.join(invite).spawn("--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
     for node in (b, c):
         node.wait_ready()
     for node in (a, b, c):
@@ -77,6 +96,13 @@ def publish_and_open_by_name():
         assert fetch(b, None, "/name/nobody/")[0] == 404
         assert fetch(b, f"{key[:-1] + ('a' if key[-1] != 'a' else 'b')}.shoal.localhost")[0] == 400
         assert fetch(b, "evil.example")[0] == 421
+        # by DNS: what the name stands for, and the node's own addresses from its profile; a node never seen is waited for
+        for node in (b, c):
+            port = int(node.status()["dns"].rsplit(":", 1)[1])
+            name = "alice" if node is b else key
+            assert ask(port, f"{name}.shoal.alt") == [bytes([127, 0, 0, 1])], node.name
+            assert ask(port, f"node.{name}.shoal.alt") == [bytes([127, 0, 0, 1])], node.name
+        assert ask(int(b.status()["dns"].rsplit(":", 1)[1]), "nobody.shoal.alt") is None
         # names where links are taken
         assert "docs/" in b.run("ls", "alice").out
         b.run("get", "name:/alice/docs/a.txt", "-o", world.path("got"))
