@@ -8,7 +8,8 @@
 
 #define QUEUE_STOP (16u * 1024u)  /* replies that nobody reads yet: then nothing more is run [bytes] */
 #define QUEUE_MAX  (512u * 1024u) /* then the connection ends: a page of STAT fits */
-#define LINGER_MS  2000           /* for the last reply to a client that does not read */
+#define LINGER_MS  2000 /* for the last reply to reach a client that does not read, or goes on sending */
+#define LINGER_MAX (1u << 20) /* of what it goes on sending [bytes] */
 
 static void conn_go(struct ftp_conn *c);
 static void read_update(struct ftp_conn *c);
@@ -127,12 +128,8 @@ static void on_written(uv_write_t *write, int status)
     free(write);
     if (status != 0)
         ftp_conn_close(c);
-    else if (!c->closing && c->tcp.write_queue_size == 0) {
-        if (c->hangup)
-            ftp_conn_close(c);
-        else
-            conn_go(c);
-    }
+    else if (!c->closing && !c->hangup && c->tcp.write_queue_size == 0)
+        conn_go(c);
 }
 
 void ftp_conn_say(struct ftp_conn *c, const void *text, size_t size)
@@ -147,7 +144,8 @@ void ftp_conn_say(struct ftp_conn *c, const void *text, size_t size)
         sent = 0;
     if (sent == (int)size)
         return;
-    struct piece *p = sent < 0 || c->tcp.write_queue_size > QUEUE_MAX ? NULL : malloc(sizeof *p + size - (size_t)sent);
+    struct piece *p =
+        sent < 0 || c->tcp.write_queue_size > QUEUE_MAX ? NULL : malloc(sizeof *p + size - (size_t)sent);
     if (!p) {
         c->eof = true; /* closed by conn_go: who calls goes on for a moment */
         return;
@@ -160,17 +158,29 @@ void ftp_conn_say(struct ftp_conn *c, const void *text, size_t size)
     }
 }
 
+static void on_shutdown(uv_shutdown_t *request, int status)
+{
+    struct ftp_conn *c = request->data;
+    if (status != 0 || c->half)
+        ftp_conn_close(c);
+    ftp_conn_unhold(c);
+}
+
+/* Closed while the client still sends, the socket would answer with a reset, which overtakes our last reply.
+ * So what still comes is read and thrown away, for a moment. */
 static void hang_up(struct ftp_conn *c)
 {
     c->hangup = true;
     ftp_move_end(c);
     ftp_data_close(c);
-    if (c->tcp.write_queue_size == 0) {
+    c->shutdown.data = c;
+    if (uv_shutdown(&c->shutdown, (uv_stream_t *)&c->tcp, on_shutdown) != 0) {
         ftp_conn_close(c);
-    } else {
-        uv_timer_start(&c->timer, on_timer, LINGER_MS, 0);
-        c->timer_at = 0;
+        return;
     }
+    c->handles++;
+    uv_timer_start(&c->timer, on_timer, LINGER_MS, 0);
+    c->timer_at = 0;
 }
 
 /* ---- Wishes ---- */
@@ -199,7 +209,8 @@ static void token(struct ftp_conn *c, const char *secret)
 {
     struct account_login found;
     uint32_t wait = accounts_wait(c->server->g->accounts, &c->peer);
-    int rc = wait ? ERR_BUSY : accounts_login_find(c->server->g->accounts, bytes_of(secret, strlen(secret)), &found);
+    int rc = wait ? ERR_BUSY
+                  : accounts_login_find(c->server->g->accounts, bytes_of(secret, strlen(secret)), &found);
     if (rc == 0 && (!found.is_token || !found.who.name[0]))
         rc = ERR_NOT_FOUND; /* a browser's cookie is no token, and the owner's own has no home */
     if (rc == 0)
@@ -386,7 +397,8 @@ static void conn_go(struct ftp_conn *c)
             ftp_session_data(c->s, ftp_conn_now(c), c->data_status, out);
         } else if (c->answer != ANSWER_NONE) {
             give_answer(c);
-        } else if (c->eof || c->tcp.write_queue_size > QUEUE_STOP || !ftp_session_step(c->s, ftp_conn_now(c), out)) {
+        } else if (c->eof || c->tcp.write_queue_size > QUEUE_STOP ||
+                   !ftp_session_step(c->s, ftp_conn_now(c), out)) {
             break;
         }
         carry(c);
@@ -427,9 +439,10 @@ void ftp_conn_data(struct ftp_conn *c, int status)
 static void on_alloc(uv_handle_t *handle, size_t suggested, uv_buf_t *buf)
 {
     struct ftp_conn *c = handle->data;
-    size_t room = ftp_session_room(c->s);
+    size_t room = c->hangup ? sizeof c->server->in : ftp_session_room(c->s);
     (void)suggested;
-    *buf = uv_buf_init((char *)c->server->in, (unsigned)(room < sizeof c->server->in ? room : sizeof c->server->in));
+    *buf = uv_buf_init((char *)c->server->in,
+                       (unsigned)(room < sizeof c->server->in ? room : sizeof c->server->in));
 }
 
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
@@ -438,6 +451,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     (void)buf;
     if (n == 0)
         return;
+    if (c->hangup) {
+        c->lingered += n > 0 ? (uint32_t)n : 0;
+        if (n < 0 || c->lingered > LINGER_MAX)
+            ftp_conn_close(c);
+        return;
+    }
     struct ftp_effects *out = &c->server->out;
     ftp_effects_reset(out);
     if (n == UV_EOF && c->task != TASK_STORE) { /* a script that says all at once and then listens */
@@ -455,10 +474,12 @@ static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
     conn_go(c);
 }
 
-/* Reading stops while lines wait that cannot run, or replies that nobody reads: the rest waits in the client. */
+/* Reading stops while lines wait that cannot run, or replies that nobody reads: the rest waits in the client.
+ */
 static void read_update(struct ftp_conn *c)
 {
-    bool want = !c->hangup && !c->half && c->tcp.write_queue_size <= QUEUE_STOP && ftp_session_room(c->s) > 0;
+    bool want =
+        !c->half && (c->hangup || (c->tcp.write_queue_size <= QUEUE_STOP && ftp_session_room(c->s) > 0));
     if (want == c->reading)
         return;
     c->reading = want;
@@ -510,10 +531,12 @@ static bool addresses(struct ftp_conn *c)
 {
     struct sockaddr_storage ss;
     int size = sizeof ss;
-    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &size) != 0 || !host_from_sockaddr(&c->peer, (struct sockaddr *)&ss))
+    if (uv_tcp_getpeername(&c->tcp, (struct sockaddr *)&ss, &size) != 0 ||
+        !host_from_sockaddr(&c->peer, (struct sockaddr *)&ss))
         return false;
     size = sizeof ss;
-    return uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&ss, &size) == 0 && host_from_sockaddr(&c->local, (struct sockaddr *)&ss);
+    return uv_tcp_getsockname(&c->tcp, (struct sockaddr *)&ss, &size) == 0 &&
+           host_from_sockaddr(&c->local, (struct sockaddr *)&ss);
 }
 
 /* A refusal is one line, which a new connection's socket always takes. */
@@ -539,9 +562,14 @@ static bool begin(struct ftp_conn *c)
     if (uv_accept((uv_stream_t *)&s->listener, (uv_stream_t *)&c->tcp) != 0 || !addresses(c))
         return false;
     uv_tcp_nodelay(&c->tcp, 1);
-    if (uv_fileno((uv_handle_t *)&c->tcp, &fd) == 0) /* Telnet's data mark comes as urgent data and belongs in its place (RFC 854) */
+    uv_tcp_keepalive(&c->tcp, 1,
+                     60); /* routers forget a control connection that is silent during a long transfer */
+    if (uv_fileno((uv_handle_t *)&c->tcp, &fd) ==
+        0) /* Telnet's data mark comes as urgent data and belongs in its place (RFC 854) */
         setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &one, sizeof one);
-    int rc = s->count > FTP_CONNECTIONS_MAX ? ERR_FULL : session_begin(s->g->sessions, "FTP", &c->peer, &acts, c, &c->x, &retry_s);
+    int rc = s->count > FTP_CONNECTIONS_MAX
+                 ? ERR_FULL
+                 : session_begin(s->g->sessions, "FTP", &c->peer, &acts, c, &c->x, &retry_s);
     if (rc != 0)
         return refused(c, rc, retry_s);
     if (s->anonymous == CONFIG_ANONYMOUS_LOCAL)

@@ -1,5 +1,6 @@
-/* Between the host files of the FTP gateway: ftp_host.c (listener), ftp_conn_host.c (control connections: what the session wishes is done),
- * ftp_data_host.c (data connections), ftp_move_host.c (bytes from and to content over them). */
+/* Between the host files of the FTP gateway: ftp_host.c (listener), ftp_conn_host.c (control connections:
+ * what the session wishes is done), ftp_data_host.c (data connections), ftp_move_host.c (bytes from and to
+ * content over them). */
 #ifndef SHOAL_FTP_CONN_HOST_H
 #define SHOAL_FTP_CONN_HOST_H
 #include "gateways/ftp/ftp_host.h"
@@ -7,7 +8,10 @@
 
 #define FTP_CONNECTIONS_MAX 20000
 #define FTP_BLOCK           (256u * 1024u) /* read, converted and written at once [bytes] */
-#define FTP_TURN            (4u << 20)     /* bytes of one transfer before others get their turn */
+#define FTP_BLOCK_SMALL     (16u * 1024u) /* when FTP_BUFFERS are in use: slow readers must not fill the memory \
+                                           */
+#define FTP_BUFFERS 64u
+#define FTP_TURN    (4u << 20) /* bytes of one transfer before others get their turn */
 
 struct ftp_server {
     struct gateways *g;
@@ -16,10 +20,10 @@ struct ftp_server {
     struct net_addr address;
     char text[NET_ADDR_TEXT_MAX];
     struct ftp_config session_config;
-    int anonymous; /* enum config_anonymous */
+    int anonymous;                             /* enum config_anonymous */
     uint16_t port_first, port_last, port_next; /* for passive data connections; 0: any */
     struct net_addr external;                  /* told to peers outside; port 0: none */
-    uint32_t count;
+    uint32_t count, buffers;                   /* buffers: how many transfers hold one */
     uint64_t strangers; /* data connections from another address than the control connection's, refused */
     struct ftp_conn *conns;
     bool carrying; /* `out` is being carried out */
@@ -37,18 +41,30 @@ struct ftp_data { /* a data port, or a data connection */
     struct ftp_conn *holder;
 };
 
-struct ftp_late { /* an answer that cannot be called off: when the connection does not want it any more, c is NULL */
+struct ftp_late { /* an answer that cannot be called off: when the connection does not want it any more, c is
+                     NULL */
     struct ftp_conn *c;
     struct gateways *g;
 };
 
-enum ftp_answer { ANSWER_NONE, ANSWER_LOGIN, ANSWER_LISTEN, ANSWER_LOOK, ANSWER_OPENED, ANSWER_MOVED, ANSWER_SUM, ANSWER_DONE };
+enum ftp_answer {
+    ANSWER_NONE,
+    ANSWER_LOGIN,
+    ANSWER_LISTEN,
+    ANSWER_LOOK,
+    ANSWER_OPENED,
+    ANSWER_MOVED,
+    ANSWER_SUM,
+    ANSWER_DONE
+};
 enum ftp_task { TASK_NONE, TASK_SEND, TASK_LIST, TASK_STORE, TASK_SUM };
 
 struct ftp_conn {
     struct ftp_server *server;
     uv_tcp_t tcp;
     uv_timer_t timer;
+    uv_shutdown_t shutdown;
+    uint32_t lingered;  /* thrown away after the last reply [bytes] */
     core_time timer_at; /* what it is set to; CORE_NEVER: not set */
     uint32_t handles;
     bool closing, hangup, reading, eof, half, data_told; /* half: the client says no more, but listens */
@@ -65,8 +81,8 @@ struct ftp_conn {
 
     struct content_call *call; /* under way */
     struct account_call *login;
-    struct ftp_late *late;     /* an upload being finished */
-    struct ftp_data *data;     /* port or connection */
+    struct ftp_late *late; /* an upload being finished */
+    struct ftp_data *data; /* port or connection */
 
     /* What is open. */
     enum ftp_task task;
@@ -77,24 +93,26 @@ struct ftp_conn {
     enum ftp_list_form form;
     unsigned facts;
     uint64_t offset, end, moved; /* offset: next byte of the file, or next entry of the list */
-    uint64_t skip;                         /* converted text that goes before REST's place [bytes] */
-    bool more;                             /* of a list: further pages */
+    uint64_t skip;               /* converted text that goes before REST's place [bytes] */
+    bool more;                   /* of a list: further pages */
     struct ftp_ascii text;
     uint32_t crc;
-    uint8_t *buffer; /* read, not yet sent */
-    size_t buffer_size, buffer_at, buffer_cap;
+    uint8_t *buffer;                           /* read, not yet sent */
+    size_t buffer_size, buffer_at, buffer_cap; /* cap > 0: counted in buffers of the server */
     struct ftp_conn *prev, *next;
 };
 
 /* ---- ftp_conn_host.c ---- */
 void ftp_conn_open(struct ftp_server *server);
-/* The session is told, and what follows is done. Nothing of the connection is touched after it by who calls. */
+/* The session is told, and what follows is done. Nothing of the connection is touched after it by who calls.
+ */
 void ftp_conn_answer(struct ftp_conn *c, enum ftp_answer answer, int status, uint64_t number);
 void ftp_conn_data(struct ftp_conn *c, int status); /* the data connection stands, or could not be made */
 void ftp_conn_say(struct ftp_conn *c, const void *text, size_t size);
 void ftp_conn_end(struct ftp_conn *c, const char *reason); /* 421, then closed */
 void ftp_conn_close(struct ftp_conn *c);
-bool ftp_conn_gone(const struct ftp_conn *c); /* the client has closed the control connection, although we have not read that yet */
+bool ftp_conn_gone(const struct ftp_conn *c); /* the client has closed the control connection, although we
+                                                 have not read that yet */
 void ftp_conn_unhold(struct ftp_conn *c);
 core_time ftp_conn_now(const struct ftp_conn *c);
 struct ftp_late *ftp_late_new(struct ftp_conn *c);

@@ -1,4 +1,5 @@
-/* Data connections: sockets of their own with a poll handle each, so that sendfile and recv stand right on them. */
+/* Data connections: sockets of their own with a poll handle each, so that sendfile and recv stand right on
+ * them. */
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -116,7 +117,8 @@ int ftp_data_listen(struct ftp_conn *c, struct net_addr *told)
     if (c->server->port_first) /* the port of a connection that has just ended may be used again */
         setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     int rc = bind_port(fd, c);
-    if (rc == 0 && (getsockname(fd, (struct sockaddr *)&ss, &size) != 0 || !host_from_sockaddr(told, (struct sockaddr *)&ss)))
+    if (rc == 0 && (getsockname(fd, (struct sockaddr *)&ss, &size) != 0 ||
+                    !host_from_sockaddr(told, (struct sockaddr *)&ss)))
         rc = ERR_IO;
     if (rc != 0) {
         close(fd);
@@ -127,7 +129,8 @@ int ftp_data_listen(struct ftp_conn *c, struct net_addr *told)
     return channel_new(c, fd, FTP_DATA_PORT, UV_READABLE);
 }
 
-/* Only the client itself may come: another who guesses the port would read, or write, in its stead (RFC 2577, 3). */
+/* Only the client itself may come: another who guesses the port would read, or write, in its stead (RFC 2577,
+ * 3). */
 static void accept_data(struct ftp_conn *c)
 {
     struct sockaddr_storage ss;
@@ -156,7 +159,8 @@ int ftp_data_dial(struct ftp_conn *c, const struct net_addr *to)
 {
     struct sockaddr_storage ss;
     struct net_addr a = c->local;
-    int one = 1, fd = socket(net_addr_is_v4(to) ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int one = 1,
+        fd = socket(net_addr_is_v4(to) ? AF_INET : AF_INET6, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return ERR_IO;
     a.port = 0;

@@ -1,9 +1,11 @@
-/* Files and directories looked at and changed. What must be known first (is it a directory?) is asked by FTP_LOOK, one reply at the end. */
+/* Files and directories looked at and changed. What must be known first (is it a directory?) is asked by
+ * FTP_LOOK, one reply at the end. */
 #include <stdio.h>
 #include <stdlib.h>
 #include "gateways/ftp/ftp_internal.h"
 
-bool ftp_path_set(struct ftp_session *s, const char *argument, enum ftp_intent intent, struct ftp_effects *out)
+bool ftp_path_set(struct ftp_session *s, const char *argument, enum ftp_intent intent,
+                  struct ftp_effects *out)
 {
     char path[FTP_PATH_MAX];
     if (ftp_path_join(path, s->cwd, argument ? argument : "") != 0) {
@@ -36,7 +38,8 @@ void ftp_look(struct ftp_session *s, core_time now, const char *argument, struct
 {
     (void)now;
     if (strcmp(s->command->verb, "SIZE") == 0 && s->ascii) {
-        ftp_say(s, out, 550, "the size as text is not known before it is sent: TYPE I first"); /* RFC 3659, 4 */
+        ftp_say(s, out, 550,
+                "the size as text is not known before it is sent: TYPE I first"); /* RFC 3659, 4 */
         return;
     }
     if (!ftp_path_set(s, argument, INTENT_READ, out))
@@ -125,12 +128,14 @@ static const struct {
     enum ftp_intent intent;
     void (*saw)(struct ftp_session *s, const struct ftp_info *info, struct ftp_effects *out);
 } looks[] = {
-    {"CWD", INTENT_READ, saw_cwd},  {"XCWD", INTENT_READ, saw_cwd}, {"CDUP", INTENT_READ, saw_cwd},  {"XCUP", INTENT_READ, saw_cwd},
-    {"SIZE", INTENT_READ, saw_size}, {"MDTM", INTENT_READ, saw_mdtm}, {"MLST", INTENT_READ, saw_mlst}, {"RNFR", INTENT_CHANGE, saw_rnfr},
-    {"DELE", INTENT_CHANGE, saw_dele}, {"RMD", INTENT_CHANGE, saw_rmd}, {"XRMD", INTENT_CHANGE, saw_rmd},
+    {"CWD", INTENT_READ, saw_cwd},   {"XCWD", INTENT_READ, saw_cwd},    {"CDUP", INTENT_READ, saw_cwd},
+    {"XCUP", INTENT_READ, saw_cwd},  {"SIZE", INTENT_READ, saw_size},   {"MDTM", INTENT_READ, saw_mdtm},
+    {"MLST", INTENT_READ, saw_mlst}, {"RNFR", INTENT_CHANGE, saw_rnfr}, {"DELE", INTENT_CHANGE, saw_dele},
+    {"RMD", INTENT_CHANGE, saw_rmd}, {"XRMD", INTENT_CHANGE, saw_rmd},
 };
 
-void ftp_session_looked(struct ftp_session *s, core_time now, int status, const struct ftp_info *info, struct ftp_effects *out)
+void ftp_session_looked(struct ftp_session *s, core_time now, int status, const struct ftp_info *info,
+                        struct ftp_effects *out)
 {
     size_t i = 0;
     core_assert(s->wait == WAIT_LOOK);
@@ -197,7 +202,8 @@ void ftp_session_done(struct ftp_session *s, core_time now, int status, struct f
 /* ---- Checksums ---- */
 
 /* `"a b" 0 100`, `a b`, `"a b"`. The quotes are only for what follows them. */
-static bool xcrc_arguments(struct ftp_session *s, const char *argument, uint64_t *from, uint64_t *to, struct ftp_effects *out)
+static bool xcrc_arguments(struct ftp_session *s, const char *argument, uint64_t *from, uint64_t *to,
+                           struct ftp_effects *out)
 {
     char name[FTP_LINE_MAX + 1], number[24];
     uint64_t *numbers[] = {from, to};
@@ -237,7 +243,8 @@ void ftp_xcrc(struct ftp_session *s, core_time now, const char *argument, struct
     ftp_wait_for(s, WAIT_SUM);
 }
 
-void ftp_session_summed(struct ftp_session *s, core_time now, int status, uint32_t crc, struct ftp_effects *out)
+void ftp_session_summed(struct ftp_session *s, core_time now, int status, uint32_t crc,
+                        struct ftp_effects *out)
 {
     core_assert(s->wait == WAIT_SUM);
     if (status == 0)

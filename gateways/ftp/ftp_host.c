@@ -100,7 +100,8 @@ static int start_listening(struct ftp_server *s, const char *wanted, char *messa
     char setting[80];
     s->address = net_addr_v4(127, 0, 0, 1, FTP_PORT);
     if (wanted[0] && net_addr_parse(&s->address, wanted) != 0) {
-        snprintf(message, APP_MESSAGE_MAX, "ftp address \"%s\" is not ADDRESS:PORT, like 127.0.0.1:%d, or off", wanted, FTP_PORT);
+        snprintf(message, APP_MESSAGE_MAX,
+                 "ftp address \"%s\" is not ADDRESS:PORT, like 127.0.0.1:%d, or off", wanted, FTP_PORT);
         return ERR_MALFORMED;
     }
     snprintf(setting, sizeof setting, "ftp on %.63s", wanted);
@@ -112,8 +113,10 @@ static int start_listening(struct ftp_server *s, const char *wanted, char *messa
     int r = try_listen(s);
     if (r == 0)
         return 0;
-    snprintf(message, APP_MESSAGE_MAX, "cannot listen on %s for ftp: %s; name another address with --ftp ADDRESS:PORT, or off",
-             wanted[0] ? wanted : "127.0.0.1", r == UV_EADDRINUSE ? "another program uses this port" : uv_strerror(r));
+    snprintf(message, APP_MESSAGE_MAX,
+             "cannot listen on %s for ftp: %s; name another address with --ftp ADDRESS:PORT, or off",
+             wanted[0] ? wanted : "127.0.0.1",
+             r == UV_EADDRINUSE ? "another program uses this port" : uv_strerror(r));
     return ERR_BUSY;
 }
 
@@ -155,6 +158,7 @@ int ftp_start(struct gateways *g, char *message)
     net_addr_format(s->text, &s->address);
     struct net_addr any = s->address;
     if (net_addr_scope(&any) != NET_SCOPE_LOOPBACK)
-        log_warning("ftp", "on %s passwords pass in the clear, as FTP has it: for networks that you trust", s->text);
+        log_warning("ftp", "on %s passwords pass in the clear, as FTP has it: for networks that you trust",
+                    s->text);
     return 0;
 }

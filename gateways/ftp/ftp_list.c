@@ -34,7 +34,11 @@ void ftp_time(char out[16], int64_t unix_s)
 static const struct {
     const char *name;
     unsigned fact;
-} fact_names[] = {{"type", FTP_FACT_TYPE}, {"size", FTP_FACT_SIZE}, {"modify", FTP_FACT_MODIFY}, {"perm", FTP_FACT_PERM}, {"unique", FTP_FACT_UNIQUE}};
+} fact_names[] = {{"type", FTP_FACT_TYPE},
+                  {"size", FTP_FACT_SIZE},
+                  {"modify", FTP_FACT_MODIFY},
+                  {"perm", FTP_FACT_PERM},
+                  {"unique", FTP_FACT_UNIQUE}};
 #define FACT_COUNT (sizeof fact_names / sizeof *fact_names)
 
 unsigned ftp_facts_parse(const char *text)
@@ -94,7 +98,8 @@ size_t ftp_facts(char *out, size_t cap, unsigned facts, const struct ftp_info *i
 
 /* ---- Lines ---- */
 
-/* As ls -l shows it, which is what every client reads: the time of day for the last half year, else the year. */
+/* As ls -l shows it, which is what every client reads: the time of day for the last half year, else the year.
+ */
 static size_t long_line(char *out, const struct ftp_info *info, int64_t now_s)
 {
     static const char months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
@@ -105,13 +110,16 @@ static size_t long_line(char *out, const struct ftp_info *info, int64_t now_s)
         snprintf(when, sizeof when, "%02u:%02u", m.hour, m.minute);
     else
         snprintf(when, sizeof when, "%5u", m.year % 100000);
-    snprintf(mode, sizeof mode, "%cr%c%cr-%cr-%c", info->dir ? 'd' : '-', info->writable ? 'w' : '-', info->dir || info->executable ? 'x' : '-',
-             info->dir || info->executable ? 'x' : '-', info->dir || info->executable ? 'x' : '-');
-    return (size_t)snprintf(out, FTP_LIST_LINE_MAX, "%s %3u shoal    shoal    %12llu %.3s %2u %5s %.255s\r\n", mode, info->dir ? 2u : 1u,
-                            (unsigned long long)info->size, months + 3 * (m.month - 1), m.day, when, info->name);
+    snprintf(mode, sizeof mode, "%cr%c%cr-%cr-%c", info->dir ? 'd' : '-', info->writable ? 'w' : '-',
+             info->dir || info->executable ? 'x' : '-', info->dir || info->executable ? 'x' : '-',
+             info->dir || info->executable ? 'x' : '-');
+    return (size_t)snprintf(out, FTP_LIST_LINE_MAX, "%s %3u shoal    shoal    %12llu %.3s %2u %5s %.255s\r\n",
+                            mode, info->dir ? 2u : 1u, (unsigned long long)info->size,
+                            months + 3 * (m.month - 1), m.day, when, info->name);
 }
 
-size_t ftp_list_line(char out[FTP_LIST_LINE_MAX], enum ftp_list_form form, unsigned facts, const struct ftp_info *info, int64_t now_s)
+size_t ftp_list_line(char out[FTP_LIST_LINE_MAX], enum ftp_list_form form, unsigned facts,
+                     const struct ftp_info *info, int64_t now_s)
 {
     if (form == FTP_LIST_LONG)
         return long_line(out, info, now_s);
@@ -203,7 +211,8 @@ size_t ftp_ascii_in_end(struct ftp_ascii *a, uint8_t out[1])
 
 /* ---- Checksums ---- */
 
-/* Four bits at a time: the table is 64 bytes, the speed some 400 MB/s, enough for a command that people type. */
+/* Four bits at a time: the table is 64 bytes, the speed some 400 MB/s, enough for a command that people type.
+ */
 uint32_t ftp_crc(uint32_t crc, struct bytes piece)
 {
     static const uint32_t table[16] = {

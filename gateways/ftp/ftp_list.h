@@ -1,4 +1,5 @@
-/* Lines of LIST, NLST, MLSD and MLST, and what else of FTP is text about files: times, patterns, line ends, checksums. Pure. */
+/* Lines of LIST, NLST, MLSD and MLST, and what else of FTP is text about files: times, patterns, line ends,
+ * checksums. Pure. */
 #ifndef SHOAL_FTP_LIST_H
 #define SHOAL_FTP_LIST_H
 #include "node/base/bytes.h"
@@ -22,9 +23,12 @@ enum ftp_facts {
 };
 
 #define FTP_LIST_LINE_MAX 640 /* [bytes with the NUL] for a name of FTP_NAME_MAX */
-/* One line with its CR LF. now_s decides whether the long form shows the time or the year. Returns the size. */
-size_t ftp_list_line(char out[FTP_LIST_LINE_MAX], enum ftp_list_form form, unsigned facts, const struct ftp_info *info, int64_t now_s);
-/* "type=file;size=3;" of one entry, NUL-terminated, without the name. `type` overrides ("cdir"); NULL: by info. */
+/* One line with its CR LF. now_s decides whether the long form shows the time or the year. Returns the size.
+ */
+size_t ftp_list_line(char out[FTP_LIST_LINE_MAX], enum ftp_list_form form, unsigned facts,
+                     const struct ftp_info *info, int64_t now_s);
+/* "type=file;size=3;" of one entry, NUL-terminated, without the name. `type` overrides ("cdir"); NULL: by
+ * info. */
 size_t ftp_facts(char *out, size_t cap, unsigned facts, const struct ftp_info *info, const char *type);
 /* "Type;size;" of OPTS MLST: what is known of it (RFC 3659, 7.9). */
 unsigned ftp_facts_parse(const char *text);
@@ -37,7 +41,8 @@ bool ftp_has_pattern(const char *text);
 /* '*' and '?' (one UTF-8 character); a name that begins with '.' wants the pattern to begin so. */
 bool ftp_pattern_match(const char *pattern, const char *name);
 
-/* TYPE A: LF becomes CR LF on the way out, CR LF becomes LF on the way in. A CR already before the LF is kept, not doubled. State between pieces. */
+/* TYPE A: LF becomes CR LF on the way out, CR LF becomes LF on the way in. A CR already before the LF is
+ * kept, not doubled. State between pieces. */
 struct ftp_ascii {
     bool cr; /* out: the last byte was a CR. in: a CR is held back */
 };

@@ -1,5 +1,5 @@
-/* Bytes between content and data connections. A transfer holds one buffer while it moves, none while it waits for its data connection (a list has
- * its first page). */
+/* Bytes between content and data connections. A transfer holds one buffer while it moves, none while it waits
+ * for its data connection (a list has its first page). */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -11,9 +11,9 @@
 #include "node/base/assert.h"
 #include "node/host/core.h"
 
-#define SLICE      (512u * 1024u) /* one sendfile; also what is looked at for being in memory */
-#define AHEAD      (4u << 20)     /* bytes wanted next, told to the swarm and to the disk */
-#define CRC_TURN   (4u << 20)
+#define SLICE     (1024u * 1024u) /* one sendfile; also what is looked at for being in memory */
+#define AHEAD     (4u << 20)      /* bytes wanted next, told to the swarm and to the disk */
+#define SUM_BLOCK (64u * 1024u)   /* summed on the loop in one go, some 0.2 ms */
 
 static void send_go(struct ftp_conn *c);
 static void list_next(struct ftp_conn *c);
@@ -24,6 +24,14 @@ static core_time content_deadline(const struct ftp_conn *c)
 }
 
 /* ---- The end ---- */
+
+static void buffer_drop(struct ftp_conn *c)
+{
+    c->server->buffers -= c->buffer_cap > 0;
+    free(c->buffer);
+    c->buffer = NULL;
+    c->buffer_size = c->buffer_at = c->buffer_cap = 0;
+}
 
 void ftp_move_end(struct ftp_conn *c)
 {
@@ -46,10 +54,8 @@ void ftp_move_end(struct ftp_conn *c)
     c->upload = NULL;
     free(c->path);
     free(c->pattern);
-    free(c->buffer);
     c->path = c->pattern = NULL;
-    c->buffer = NULL;
-    c->buffer_size = c->buffer_at = c->buffer_cap = 0;
+    buffer_drop(c);
     c->task = TASK_NONE;
     c->moving = c->control = c->ascii = c->waits_drain = c->more = false;
     c->text.cr = false;
@@ -104,18 +110,21 @@ static bool buffer_make(struct ftp_conn *c, size_t cap)
     uint8_t *grown = realloc(c->buffer, cap);
     if (!grown)
         return false;
+    c->server->buffers += c->buffer_cap == 0;
     c->buffer = grown;
     c->buffer_cap = cap;
     return true;
 }
 
-/* What the buffer holds goes out. 1: all of it; 0: the socket is full, ftp_move_ready comes; else an error. */
+/* What the buffer holds goes out. 1: all of it; 0: the socket is full, ftp_move_ready comes; else an error.
+ */
 static int buffer_send(struct ftp_conn *c)
 {
     size_t sent = 0;
     int rc = 1;
     while (c->buffer_at < c->buffer_size) {
-        ssize_t n = send(c->data->fd, c->buffer + c->buffer_at, c->buffer_size - c->buffer_at, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send(c->data->fd, c->buffer + c->buffer_at, c->buffer_size - c->buffer_at,
+                         MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0) {
@@ -147,21 +156,23 @@ static void on_opened(void *context, int status, struct content_file *file, cons
 
 void ftp_open_send(struct ftp_conn *c, const struct ftp_effect *e)
 {
-    c->call = begin(c, TASK_SEND, e) ? content_open(c->server->g->content, &c->who, c->path, NULL, content_deadline(c), on_opened, c) : NULL;
+    c->call = begin(c, TASK_SEND, e) ? content_open(c->server->g->content, &c->who, c->path, NULL,
+                                                    content_deadline(c), on_opened, c)
+                                     : NULL;
     if (!c->call)
         opened(c, ERR_NO_MEMORY, 0);
 }
 
-/* Is the slice in memory? A file system that cannot tell counts as yes. */
-static bool is_warm(int fd, uint64_t offset, uint64_t size)
+/* Is this byte in memory? A file system that cannot tell counts as yes. */
+static bool is_warm(int fd, uint64_t offset)
 {
     char byte;
     struct iovec v = {&byte, 1};
-    return (preadv2(fd, &v, 1, (off_t)(offset + size - 1), RWF_NOWAIT) >= 0 || errno != EAGAIN) &&
-           (preadv2(fd, &v, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN);
+    return preadv2(fd, &v, 1, (off_t)offset, RWF_NOWAIT) >= 0 || errno != EAGAIN;
 }
 
-/* TYPE A: the buffer becomes text, and loses what lies before REST's place (RFC 3659, 5.3: a place in the text as sent). */
+/* TYPE A: the buffer becomes text, and loses what lies before REST's place (RFC 3659, 5.3: a place in the
+ * text as sent). */
 static int buffer_to_text(struct ftp_conn *c)
 {
     uint8_t *text = malloc(2 * c->buffer_size);
@@ -170,7 +181,7 @@ static int buffer_to_text(struct ftp_conn *c)
     size_t n = ftp_ascii_out(&c->text, text, bytes_of(c->buffer, c->buffer_size));
     size_t cut = c->skip < n ? (size_t)c->skip : n;
     free(c->buffer);
-    c->buffer = text;
+    c->buffer = text; /* still the one that is counted */
     c->buffer_cap = 2 * c->buffer_size;
     c->buffer_size = n;
     c->buffer_at = cut;
@@ -199,11 +210,14 @@ static void on_read(void *context, int64_t n)
 /* By a buffer: what other nodes send while it arrives, what is not in memory, and text. */
 static void read_next(struct ftp_conn *c)
 {
-    uint64_t left = c->end - c->offset;
-    size_t want = left < FTP_BLOCK ? (size_t)left : FTP_BLOCK;
+    uint64_t left = c->end - c->offset,
+             block = c->server->buffers > FTP_BUFFERS ? FTP_BLOCK_SMALL : FTP_BLOCK;
+    size_t want = (size_t)(left < block ? left : block);
     ftp_data_poll(c, 0);
-    c->call = buffer_make(c, want) ? content_read(c->file, c->offset, c->buffer, want, left < AHEAD ? left : AHEAD, content_deadline(c), on_read, c)
-                                   : NULL;
+    c->call = buffer_make(c, want)
+                  ? content_read(c->file, c->offset, c->buffer, want, left < AHEAD ? left : AHEAD,
+                                 content_deadline(c), on_read, c)
+                  : NULL;
     if (!c->call)
         moved(c, ERR_NO_MEMORY);
 }
@@ -215,7 +229,8 @@ static int send_by_file(struct ftp_conn *c, int fd)
     int rc = 1;
     while (c->offset < c->end && rc == 1) {
         uint64_t left = c->end - c->offset, slice = left < SLICE ? left : SLICE;
-        if (!is_warm(fd, c->offset, slice)) {
+        /* Its last byte; and its first, where no slice came before. */
+        if (!is_warm(fd, c->offset + slice - 1) || (turn == 0 && !is_warm(fd, c->offset))) {
             (void)posix_fadvise(fd, (off_t)c->offset, AHEAD, POSIX_FADV_WILLNEED);
             read_next(c);
             rc = 0;
@@ -259,11 +274,7 @@ static void send_go(struct ftp_conn *c)
             read_next(c);
             return;
         }
-        if (c->buffer) { /* sent from the disk: no buffer is needed while that lasts */
-            free(c->buffer);
-            c->buffer = NULL;
-            c->buffer_cap = 0;
-        }
+        buffer_drop(c); /* sent from the disk: none is needed while that lasts */
         rc = send_by_file(c, fd);
     }
     if (rc != 0)
@@ -311,7 +322,8 @@ static void list_send(struct ftp_conn *c)
         moved(c, rc == 1 ? 0 : rc);
 }
 
-static void on_listed(void *context, int status, const struct content_info *entries, uint32_t count, bool more);
+static void on_listed(void *context, int status, const struct content_info *entries, uint32_t count,
+                      bool more);
 
 /* A file is a list of itself. */
 static void on_looked(void *context, int status, const struct content_info *info)
@@ -327,13 +339,15 @@ static void on_looked(void *context, int status, const struct content_info *info
     opened(c, status, 0);
 }
 
-static void on_listed(void *context, int status, const struct content_info *entries, uint32_t count, bool more)
+static void on_listed(void *context, int status, const struct content_info *entries, uint32_t count,
+                      bool more)
 {
     struct ftp_conn *c = context;
     int64_t now_s = (int64_t)(host_unix_ms() / 1000);
     c->call = NULL;
     if (status == ERR_NOT_A_FILE && !c->moving && !c->pattern && c->form != FTP_LIST_FACTS) {
-        c->call = content_resolve(c->server->g->content, &c->who, c->path, NULL, content_deadline(c), on_looked, c);
+        c->call =
+            content_resolve(c->server->g->content, &c->who, c->path, NULL, content_deadline(c), on_looked, c);
         if (!c->call)
             opened(c, ERR_NO_MEMORY, 0);
         return;
@@ -355,7 +369,8 @@ static void on_listed(void *context, int status, const struct content_info *entr
 static void list_next(struct ftp_conn *c)
 {
     ftp_data_poll(c, 0);
-    c->call = content_list(c->server->g->content, &c->who, c->path, NULL, c->offset, CONTENT_LIST_MAX, content_deadline(c), on_listed, c);
+    c->call = content_list(c->server->g->content, &c->who, c->path, NULL, c->offset, CONTENT_LIST_MAX,
+                           content_deadline(c), on_listed, c);
     if (!c->call && c->moving)
         moved(c, ERR_NO_MEMORY);
     else if (!c->call)
@@ -373,16 +388,25 @@ void ftp_open_list(struct ftp_conn *c, const struct ftp_effect *e)
 /* STAT: the first page, on the control connection, each line with a space before it. */
 static void list_to_control(struct ftp_conn *c)
 {
-    for (size_t at = 0; at < c->buffer_size;) {
-        const uint8_t *end = memchr(c->buffer + at, '\n', c->buffer_size - at);
-        core_assert(end);
-        size_t n = (size_t)(end + 1 - c->buffer) - at;
-        ftp_conn_say(c, " ", 1);
-        ftp_conn_say(c, c->buffer + at, n);
-        at += n;
+    static const char rest[] = " ... LIST shows the rest\r\n";
+    size_t lines = 0, n = 0;
+    for (size_t i = 0; i < c->buffer_size; i++)
+        lines += c->buffer[i] == '\n';
+    char *text = malloc(c->buffer_size + lines + sizeof rest);
+    if (!text) {
+        moved(c, ERR_NO_MEMORY);
+        return;
+    }
+    for (size_t i = 0; i < c->buffer_size; i++) {
+        if (i == 0 || c->buffer[i - 1] == '\n')
+            text[n++] = ' ';
+        text[n++] = (char)c->buffer[i];
     }
     if (c->more)
-        ftp_conn_say(c, " ... LIST shows the rest\r\n", 26);
+        n += (size_t)snprintf(text + n, sizeof rest, "%s", rest);
+    if (n)
+        ftp_conn_say(c, text, n);
+    free(text);
     moved(c, 0);
 }
 
@@ -413,10 +437,13 @@ static void on_begun(void *context, int status, struct content_upload *u)
 
 void ftp_open_store(struct ftp_conn *c, const struct ftp_effect *e)
 {
-    const struct content_upload_params p = {.size = e->size,
-                                            .offset = e->store == FTP_STORE_BEHIND ? e->offset : 0, /* UINT64_MAX is CONTENT_APPEND */
-                                            .replace = e->store != FTP_STORE_NEW};
-    c->call = begin(c, TASK_STORE, e) ? content_upload_begin(c->server->g->content, &c->who, c->path, &p, on_begun, c) : NULL;
+    const struct content_upload_params p = {
+        .size = e->size,
+        .offset = e->store == FTP_STORE_BEHIND ? e->offset : 0, /* UINT64_MAX is CONTENT_APPEND */
+        .replace = e->store != FTP_STORE_NEW};
+    c->call = begin(c, TASK_STORE, e)
+                  ? content_upload_begin(c->server->g->content, &c->who, c->path, &p, on_begun, c)
+                  : NULL;
     if (!c->call)
         opened(c, ERR_NO_MEMORY, 0);
 }
@@ -431,8 +458,8 @@ static void on_finished(void *context, int status, const struct content_info *in
     moved(c, status);
 }
 
-/* RFC 959, 3.4.1: the end of the data connection is the end of the file. A client that died looks just like that, but for its control connection,
- * which then has ended too: half a file is not published. */
+/* RFC 959, 3.4.1: the end of the data connection is the end of the file. A client that died looks just like
+ * that, but for its control connection, which then has ended too: half a file is not published. */
 static void store_end(struct ftp_conn *c)
 {
     uint8_t last[1];
@@ -513,18 +540,21 @@ static void on_sum_read(void *context, int64_t n)
 static void sum_next(struct ftp_conn *c)
 {
     uint64_t left = c->end - c->offset;
-    size_t want = left < FTP_BLOCK ? (size_t)left : FTP_BLOCK;
+    size_t want = left < SUM_BLOCK ? (size_t)left : SUM_BLOCK;
     if (left == 0) {
         sum_end(c, 0);
         return;
     }
-    c->call = buffer_make(c, want) ? content_read(c->file, c->offset, c->buffer, want, left < AHEAD ? left : AHEAD, content_deadline(c), on_sum_read, c)
-                                   : NULL;
+    c->call = buffer_make(c, want)
+                  ? content_read(c->file, c->offset, c->buffer, want, left < AHEAD ? left : AHEAD,
+                                 content_deadline(c), on_sum_read, c)
+                  : NULL;
     if (!c->call)
         sum_end(c, ERR_NO_MEMORY);
 }
 
-static void on_sum_opened(void *context, int status, struct content_file *file, const struct content_info *info)
+static void on_sum_opened(void *context, int status, struct content_file *file,
+                          const struct content_info *info)
 {
     struct ftp_conn *c = context;
     c->call = NULL;
@@ -547,7 +577,9 @@ void ftp_sum(struct ftp_conn *c, const struct ftp_effect *e)
     c->crc = 0;
     c->offset = e->offset;
     c->end = e->size == UINT64_MAX ? UINT64_MAX : e->offset + e->size;
-    c->call = ok ? content_open(c->server->g->content, &c->who, c->path, NULL, content_deadline(c), on_sum_opened, c) : NULL;
+    c->call = ok ? content_open(c->server->g->content, &c->who, c->path, NULL, content_deadline(c),
+                                on_sum_opened, c)
+                 : NULL;
     if (!c->call)
         sum_end(c, ERR_NO_MEMORY);
 }

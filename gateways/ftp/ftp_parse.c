@@ -106,7 +106,8 @@ static void text_byte(struct ftp_input *in, uint8_t c)
 }
 
 /* An offer is refused, a refusal needs no answer (RFC 854; RFC 1123, 4.1.2.12). */
-static void telnet_answer(struct ftp_input *in, uint8_t verb, uint8_t option, uint8_t *answer, size_t *size, size_t cap)
+static void telnet_answer(struct ftp_input *in, uint8_t verb, uint8_t option, uint8_t *answer, size_t *size,
+                          size_t cap)
 {
     if (verb != TELNET_WILL && verb != TELNET_DO)
         return;
@@ -129,7 +130,8 @@ static uint8_t after_iac(struct ftp_input *in, uint8_t c)
     return TEXT; /* interrupt process, data mark and the like mean nothing by themselves */
 }
 
-void ftp_input_give(struct ftp_input *in, struct bytes bytes, uint8_t *answer, size_t *answer_size, size_t cap)
+void ftp_input_give(struct ftp_input *in, struct bytes bytes, uint8_t *answer, size_t *answer_size,
+                    size_t cap)
 {
     core_assert(bytes.size <= ftp_input_room(in));
     for (size_t i = 0; i < bytes.size; i++) {
@@ -152,7 +154,8 @@ void ftp_input_give(struct ftp_input *in, struct bytes bytes, uint8_t *answer, s
     }
 }
 
-bool ftp_input_line(const struct ftp_input *in, uint32_t at, const char **text, enum ftp_fault *fault, uint32_t *next)
+bool ftp_input_line(const struct ftp_input *in, uint32_t at, const char **text, enum ftp_fault *fault,
+                    uint32_t *next)
 {
     if (at >= (in->line_open ? in->line_at : in->size))
         return false;
@@ -324,7 +327,8 @@ int ftp_eprt_parse(struct net_addr *out, const char *text)
     size_t host = (size_t)(ends[1] - ends[0] - 1), port = (size_t)(ends[2] - ends[1] - 1);
     if (host == 0 || host > 45 || port == 0 || port > 5)
         return ERR_MALFORMED;
-    snprintf(whole, sizeof whole, protocol == 2 ? "[%.*s]:%.*s" : "%.*s:%.*s", (int)host, ends[0] + 1, (int)port, ends[1] + 1);
+    snprintf(whole, sizeof whole, protocol == 2 ? "[%.*s]:%.*s" : "%.*s:%.*s", (int)host, ends[0] + 1,
+             (int)port, ends[1] + 1);
     if (net_addr_parse(out, whole) != 0 || out->port == 0)
         return ERR_MALFORMED;
     return net_addr_is_v4(out) == (protocol == 1) ? 0 : ERR_MALFORMED;

@@ -114,7 +114,9 @@ void ftp_say_failure(struct ftp_session *s, struct ftp_effects *out, int status,
     for (size_t i = 0; i < sizeof failures / sizeof *failures; i++) {
         if (failures[i].status != status)
             continue;
-        unsigned code = intent == INTENT_READ ? failures[i].read : intent == INTENT_STORE ? failures[i].store : failures[i].change;
+        unsigned code = intent == INTENT_READ    ? failures[i].read
+                        : intent == INTENT_STORE ? failures[i].store
+                                                 : failures[i].change;
         ftp_say(s, out, code, "%s", failures[i].text);
         return;
     }
@@ -153,7 +155,8 @@ void ftp_help(struct ftp_session *s, core_time now, const char *argument, struct
         if (c && c->act)
             ftp_say(s, out, 214, "Syntax: %s%s%s", c->verb, c->form[0] ? " " : "", c->form);
         else
-            ftp_say(s, out, c ? 502 : 501, c ? "%s is not implemented here" : "there is no such command", verb);
+            ftp_say(s, out, c ? 502 : 501, c ? "%s is not implemented here" : "there is no such command",
+                    verb);
         return;
     }
     ftp_say_first(s, out, 214, "These commands are implemented (HELP <command> shows the syntax):");

@@ -1,4 +1,5 @@
-/* The table of commands: which may run when, and what runs. Lines, logging in, and what only sets a switch. */
+/* The table of commands: which may run when, and what runs. Lines, logging in, and what only sets a switch.
+ */
 #include "gateways/ftp/ftp_session.h"
 #include <stdio.h>
 #include "gateways/ftp/ftp_internal.h"
@@ -8,13 +9,14 @@
 
 void ftp_config_default(struct ftp_config *c)
 {
-    *c = (struct ftp_config){.anonymous = true, .idle_s = 600, .login_s = 60, .data_s = 30, .stall_s = 120, .stou_first = 1};
+    *c = (struct ftp_config){
+        .anonymous = true, .idle_s = 600, .login_s = 60, .data_s = 30, .stall_s = 120, .stou_first = 1};
 }
 
 /* ---- The table ---- */
 
 enum class {
-    CLASS_FREE,   /* at any time */
+    CLASS_FREE, /* at any time */
     CLASS_USER,
     CLASS_PASS,
     CLASS_ACCT,
@@ -26,14 +28,15 @@ enum class {
 };
 enum verdict {
     RUN,
-    HOLD,  /* until the answer that is awaited has come */
-    OVER,  /* runs although an answer is awaited, when that makes sense, else as HOLD */
-    N503,  /* out of order */
-    N530,  /* not logged in */
-    N332,  /* an account is needed */
-    N202   /* nothing to do any more */
+    HOLD, /* until the answer that is awaited has come */
+    OVER, /* runs although an answer is awaited, when that makes sense, else as HOLD */
+    N503, /* out of order */
+    N530, /* not logged in */
+    N332, /* an account is needed */
+    N202  /* nothing to do any more */
 };
 /* command x state -> what happens */
+/* clang-format off */
 static const uint8_t verdicts[CLASSES][PHASES] = {
     /*                 START NAMED ACCOUNT READY RENAME WAIT */
     [CLASS_FREE] =   {RUN,  RUN,  RUN,    RUN,  RUN,   HOLD},
@@ -45,6 +48,7 @@ static const uint8_t verdicts[CLASSES][PHASES] = {
     [CLASS_ABOR] =   {RUN,  RUN,  RUN,    RUN,  RUN,   OVER},
     [CLASS_STAT] =   {N530, N530, N332,   RUN,  RUN,   OVER},
 };
+/* clang-format on */
 
 static void do_user(struct ftp_session *s, core_time now, const char *argument, struct ftp_effects *out);
 static void do_pass(struct ftp_session *s, core_time now, const char *argument, struct ftp_effects *out);
@@ -178,7 +182,10 @@ void ftp_idle(struct ftp_session *s, core_time now)
     if (s->ended)
         s->deadline = CORE_NEVER;
     else if (ftp_logged_in(s))
-        s->deadline = core_time_add(now, CORE_SECONDS(s->config.idle_s));
+        s->deadline = s->idle_at = core_time_add(now, CORE_SECONDS(s->config.idle_s));
+    if (s->data == DATA_LISTENING &&
+        !s->ended) /* ports are few: one that nobody comes to is given back (425 then says so) */
+        s->deadline = core_time_min(s->deadline, core_time_add(now, 2 * CORE_SECONDS(s->config.data_s)));
 }
 
 void ftp_wait_for(struct ftp_session *s, enum ftp_wait wait)
@@ -201,7 +208,8 @@ void ftp_no_memory(struct ftp_session *s, struct ftp_effects *out)
     hangup(s, out);
 }
 
-struct ftp_session *ftp_session_new(const struct core_alloc *alloc, core_time now, const struct ftp_config *config, const struct net_addr *peer,
+struct ftp_session *ftp_session_new(const struct core_alloc *alloc, core_time now,
+                                    const struct ftp_config *config, const struct net_addr *peer,
                                     const struct net_addr *local, struct ftp_effects *out)
 {
     struct ftp_session *s = alloc->alloc(alloc->context, sizeof *s);
@@ -217,7 +225,9 @@ struct ftp_session *ftp_session_new(const struct core_alloc *alloc, core_time no
     s->facts = FTP_FACTS_ALL;
     s->stou_next = config->stou_first;
     s->deadline = core_time_add(now, CORE_SECONDS(config->login_s));
-    ftp_say(s, out, 220, config->anonymous ? "shoal: sign in as anonymous to read what is shared, with an account to write" : "shoal: sign in with an account");
+    ftp_say(s, out, 220,
+            config->anonymous ? "shoal: sign in as anonymous to read what is shared, with an account to write"
+                              : "shoal: sign in with an account");
     return s;
 }
 
@@ -281,7 +291,10 @@ static void tell_command(const struct ftp_command *c, const char *argument, stru
     size_t n = argument ? strnlen(argument, 120) : 0;
     while (n > 0 && argument[n] && (argument[n] & 0xc0) == 0x80)
         n--;
-    snprintf(text, sizeof text, "%s%s%.*s", c->verb, argument ? " " : "", (int)n, secret ? "***" : argument ? argument : "");
+    snprintf(text, sizeof text, "%s%s%.*s", c->verb, argument ? " " : "", (int)n,
+             secret     ? "***"
+             : argument ? argument
+                        : "");
     struct ftp_effect *e = ftp_effect(out, FTP_TOLD);
     size_t size = strlen(text) + 1;
     core_assert(size <= FTP_TEXT_MAX - out->text_size);
@@ -289,7 +302,8 @@ static void tell_command(const struct ftp_command *c, const char *argument, stru
     out->text_size += size;
 }
 
-static void refuse(struct ftp_session *s, enum verdict verdict, const struct ftp_command *c, struct ftp_effects *out)
+static void refuse(struct ftp_session *s, enum verdict verdict, const struct ftp_command *c,
+                   struct ftp_effects *out)
 {
     if (verdict == N530)
         ftp_say(s, out, 530, "sign in first: USER, then PASS");
@@ -298,7 +312,8 @@ static void refuse(struct ftp_session *s, enum verdict verdict, const struct ftp
     else if (verdict == N202)
         ftp_say(s, out, 202, "you are signed in already");
     else
-        ftp_say(s, out, 503, "%s comes too early: %s first", c->verb, c->class == CLASS_RNTO ? "RNFR" : "USER");
+        ftp_say(s, out, 503, "%s comes too early: %s first", c->verb,
+                c->class == CLASS_RNTO ? "RNFR" : "USER");
 }
 
 static void run(struct ftp_session *s, core_time now, const char *line, struct ftp_effects *out)
@@ -307,7 +322,8 @@ static void run(struct ftp_session *s, core_time now, const char *line, struct f
     const char *argument;
     const struct ftp_command *c = ftp_line_split(line, verb, &argument) ? ftp_command_find(verb) : NULL;
     enum ftp_phase phase = s->phase;
-    if (phase == PHASE_RENAME && !(c && c->class == CLASS_RNTO)) /* RNTO must follow at once (RFC 959, 4.1.3) */
+    if (phase == PHASE_RENAME &&
+        !(c && c->class == CLASS_RNTO)) /* RNTO must follow at once (RFC 959, 4.1.3) */
         s->phase = PHASE_READY;
     if (!c) {
         ftp_say(s, out, 500, "this is no command: HELP lists them");
@@ -342,14 +358,16 @@ static void run_faulty(struct ftp_session *s, enum ftp_fault fault, struct ftp_e
     ftp_say(s, out, fault == FTP_LINE_NOT_UTF8 ? 501 : 500, "%s", texts[fault]);
 }
 
-/* While an answer is awaited, ABOR and STAT overtake what waits (RFC 959, 4.1.3: they may come during a transfer). */
+/* While an answer is awaited, ABOR and STAT overtake what waits (RFC 959, 4.1.3: they may come during a
+ * transfer). */
 static bool step_over(struct ftp_session *s, core_time now, struct ftp_effects *out)
 {
     const char *line, *argument;
     char verb[FTP_VERB_MAX];
     enum ftp_fault fault;
     for (uint32_t at = 0, next; ftp_input_line(&s->input, at, &line, &fault, &next); at = next) {
-        const struct ftp_command *c = fault == FTP_LINE_OK && ftp_line_split(line, verb, &argument) ? ftp_command_find(verb) : NULL;
+        const struct ftp_command *c =
+            fault == FTP_LINE_OK && ftp_line_split(line, verb, &argument) ? ftp_command_find(verb) : NULL;
         if (!c || verdicts[c->class][PHASE_WAIT] != OVER || argument)
             continue;
         if (c->class == CLASS_STAT) {
@@ -400,7 +418,13 @@ void ftp_session_wake(struct ftp_session *s, core_time now, struct ftp_effects *
         ftp_transfer_timeout(s, now, out);
         return;
     }
-    ftp_session_end(s, now, ftp_logged_in(s) ? "nothing was asked for a long time" : "signing in took too long", out);
+    if (s->wait == WAIT_NONE && s->data == DATA_LISTENING && now < s->idle_at) {
+        ftp_data_reset(s, out);
+        s->deadline = s->idle_at;
+        return;
+    }
+    ftp_session_end(s, now,
+                    ftp_logged_in(s) ? "nothing was asked for a long time" : "signing in took too long", out);
 }
 
 /* ---- What the owner asks ---- */
@@ -472,7 +496,9 @@ static void sign_in(struct ftp_session *s, core_time now, const char *name, stru
     ftp_effect(out, FTP_WHO)->path = s->name;
     ftp_idle(s, now);
     if (s->visitor)
-        ftp_say(s, out, 230, "welcome: everything under /shared is here to be read, and /content/<id> is fetched when asked for");
+        ftp_say(s, out, 230,
+                "welcome: everything under /shared is here to be read, and /content/<id> is fetched when "
+                "asked for");
     else
         ftp_say(s, out, 230, "welcome, %s: this is %s, and what you put there is shared", name, home);
 }
@@ -488,7 +514,8 @@ static void do_user(struct ftp_session *s, core_time now, const char *argument, 
         ftp_no_memory(s, out);
     } else if (is_visitor_name(argument) && !s->config.anonymous) {
         s->phase = PHASE_ACCOUNT;
-        ftp_say(s, out, 332, "anonymous visitors are not let in here: ACCT with an account's token, or USER and PASS");
+        ftp_say(s, out, 332,
+                "anonymous visitors are not let in here: ACCT with an account's token, or USER and PASS");
     } else {
         s->phase = PHASE_NAMED;
         ftp_say(s, out, 331, is_visitor_name(argument) ? "any password will do" : "the password, please");
@@ -535,7 +562,8 @@ static void forget_secret(struct ftp_session *s)
     ftp_forget(s, &s->other);
 }
 
-void ftp_session_logged_in(struct ftp_session *s, core_time now, int status, const char *name, uint32_t retry_s, struct ftp_effects *out)
+void ftp_session_logged_in(struct ftp_session *s, core_time now, int status, const char *name,
+                           uint32_t retry_s, struct ftp_effects *out)
 {
     core_assert(s->wait == WAIT_LOGIN);
     bool by_token = s->command->class == CLASS_ACCT;
@@ -589,7 +617,8 @@ static void do_type(struct ftp_session *s, core_time now, const char *argument, 
     static const struct {
         const char *text;
         int ascii; /* -1: known and not implemented */
-    } types[] = {{"A", 1}, {"A N", 1}, {"I", 0}, {"L 8", 0}, {"A T", -1}, {"A C", -1}, {"E", -1}, {"E N", -1}, {"E T", -1}, {"E C", -1}};
+    } types[] = {{"A", 1},    {"A N", 1}, {"I", 0},    {"L 8", 0},  {"A T", -1},
+                 {"A C", -1}, {"E", -1},  {"E N", -1}, {"E T", -1}, {"E C", -1}};
     (void)now;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         if (strcasecmp(argument, types[i].text) != 0)
@@ -603,11 +632,13 @@ static void do_type(struct ftp_session *s, core_time now, const char *argument, 
         return;
     }
     bool length = (argument[0] & ~0x20) == 'L' && argument[1] == ' ';
-    ftp_say(s, out, length ? 504 : 501, length ? "only bytes of 8 bits are implemented" : "the type is A, I or L 8");
+    ftp_say(s, out, length ? 504 : 501,
+            length ? "only bytes of 8 bits are implemented" : "the type is A, I or L 8");
 }
 
 /* The one letter that is implemented, or others that RFC 959 knows. */
-static void one_letter(struct ftp_session *s, const char *argument, char implemented, const char *known, const char *name, struct ftp_effects *out)
+static void one_letter(struct ftp_session *s, const char *argument, char implemented, const char *known,
+                       const char *name, struct ftp_effects *out)
 {
     char letter = (char)(argument[0] & ~0x20);
     bool one = argument[1] == 0;
@@ -656,14 +687,16 @@ static void do_allo(struct ftp_session *s, core_time now, const char *argument, 
         return;
     }
     s->allo = value;
-    ftp_say(s, out, 200, "room for %llu bytes is looked for when the upload begins", (unsigned long long)value);
+    ftp_say(s, out, 200, "room for %llu bytes is looked for when the upload begins",
+            (unsigned long long)value);
 }
 
 static void do_opts(struct ftp_session *s, core_time now, const char *argument, struct ftp_effects *out)
 {
     char names[96];
     (void)now;
-    if (strcasecmp(argument, "UTF8 ON") == 0 || strcasecmp(argument, "UTF-8 ON") == 0 || strcasecmp(argument, "UTF8") == 0) {
+    if (strcasecmp(argument, "UTF8 ON") == 0 || strcasecmp(argument, "UTF-8 ON") == 0 ||
+        strcasecmp(argument, "UTF8") == 0) {
         ftp_say(s, out, 200, "names are always UTF-8");
     } else if (strncasecmp(argument, "UTF8 ", 5) == 0) {
         ftp_say(s, out, 504, "names are always UTF-8");

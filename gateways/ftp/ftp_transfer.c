@@ -1,5 +1,6 @@
-/* Data connections (RFC 959, 3.2; 2428; 2577) and what moves over them. A transfer goes OPENED -> DATA -> MOVED: first the file is opened, so that a
- * refusal comes before 150; then the data connection is waited for; then the host moves the bytes. */
+/* Data connections (RFC 959, 3.2; 2428; 2577) and what moves over them. A transfer goes OPENED -> DATA ->
+ * MOVED: first the file is opened, so that a refusal comes before 150; then the data connection is waited
+ * for; then the host moves the bytes. */
 #include <stdio.h>
 #include "gateways/ftp/ftp_internal.h"
 
@@ -59,20 +60,23 @@ void ftp_epsv(struct ftp_session *s, core_time now, const char *argument, struct
     }
 }
 
-void ftp_session_listening(struct ftp_session *s, core_time now, int status, const struct net_addr *addr, struct ftp_effects *out)
+void ftp_session_listening(struct ftp_session *s, core_time now, int status, const struct net_addr *addr,
+                           struct ftp_effects *out)
 {
     core_assert(s->wait == WAIT_LISTEN);
+    s->data = status == 0 ? DATA_LISTENING : DATA_NONE;
     ftp_idle(s, now);
     if (status != 0) {
-        ftp_say(s, out, 425, status == ERR_FULL ? "all ports for data are in use; try again later" : "no port for data could be opened");
+        ftp_say(s, out, 425,
+                status == ERR_FULL ? "all ports for data are in use; try again later"
+                                   : "no port for data could be opened");
         return;
     }
-    s->data = DATA_LISTENING;
     if (s->v6)
         ftp_say(s, out, 229, "connect to (|||%u|)", addr->port);
     else
-        ftp_say(s, out, 227, "connect to (%u,%u,%u,%u,%u,%u)", addr->ip[12], addr->ip[13], addr->ip[14], addr->ip[15], addr->port >> 8,
-                addr->port & 255u);
+        ftp_say(s, out, 227, "connect to (%u,%u,%u,%u,%u,%u)", addr->ip[12], addr->ip[13], addr->ip[14],
+                addr->ip[15], addr->port >> 8, addr->port & 255u);
 }
 
 /* Anyone else's address would make this node attack others (the bounce of RFC 2577, 2 and 3). */
@@ -120,7 +124,8 @@ void ftp_eprt(struct ftp_session *s, core_time now, const char *argument, struct
 /* ---- Beginning ---- */
 
 /* The path is set. */
-static void begin(struct ftp_session *s, enum ftp_effect_kind kind, enum ftp_doing doing, struct ftp_effects *out)
+static void begin(struct ftp_session *s, enum ftp_effect_kind kind, enum ftp_doing doing,
+                  struct ftp_effects *out)
 {
     s->doing = doing;
     s->control = false;
@@ -133,7 +138,9 @@ static void begin(struct ftp_session *s, enum ftp_effect_kind kind, enum ftp_doi
     e->form = s->form;
     e->facts = s->facts;
     e->store = s->store;
-    e->offset = s->store == FTP_STORE_BEHIND && doing == DOING_STORE && s->command->verb[0] == 'A' ? UINT64_MAX : s->offset;
+    e->offset = s->store == FTP_STORE_BEHIND && doing == DOING_STORE && s->command->verb[0] == 'A'
+                    ? UINT64_MAX
+                    : s->offset;
     e->size = s->allo;
     if (doing == DOING_STORE)
         s->allo = UINT64_MAX;
@@ -219,6 +226,10 @@ static bool list_path(struct ftp_session *s, const char *argument, bool patterns
     ftp_forget(s, &s->pattern);
     if (!name || !patterns || !ftp_has_pattern(name))
         return ftp_path_set(s, argument, INTENT_READ, out);
+    if (strlen(name) > FTP_NAME_MAX) { /* nothing has so long a name, and matching costs pattern times name */
+        ftp_say(s, out, 550, "the pattern is longer than any name");
+        return false;
+    }
     if (!ftp_keep(s, &s->pattern, name)) {
         ftp_no_memory(s, out);
         return false;
@@ -227,7 +238,8 @@ static bool list_path(struct ftp_session *s, const char *argument, bool patterns
     return ftp_path_set(s, folder[0] ? folder : NULL, INTENT_READ, out);
 }
 
-static void list(struct ftp_session *s, const char *argument, enum ftp_list_form form, struct ftp_effects *out)
+static void list(struct ftp_session *s, const char *argument, enum ftp_list_form form,
+                 struct ftp_effects *out)
 {
     if (!can_begin(s, out) || !list_path(s, argument, form != FTP_LIST_FACTS, out))
         return;
@@ -271,10 +283,13 @@ static void move(struct ftp_session *s, core_time now, struct ftp_effects *out)
 
 static const char *doing_what(const struct ftp_session *s)
 {
-    return s->doing == DOING_SEND ? "here comes" : s->doing == DOING_LIST ? "here is the list of" : "ready for";
+    return s->doing == DOING_SEND   ? "here comes"
+           : s->doing == DOING_LIST ? "here is the list of"
+                                    : "ready for";
 }
 
-void ftp_session_opened(struct ftp_session *s, core_time now, int status, uint64_t size, struct ftp_effects *out)
+void ftp_session_opened(struct ftp_session *s, core_time now, int status, uint64_t size,
+                        struct ftp_effects *out)
 {
     core_assert(s->wait == WAIT_OPENED);
     if (status == ERR_EXISTS && s->unique && ++s->unique_tries < STOU_TRIES_MAX) {
@@ -313,7 +328,8 @@ void ftp_session_opened(struct ftp_session *s, core_time now, int status, uint64
     if (s->unique) /* RFC 1123, 4.1.2.9 */
         ftp_say(s, out, code, "FILE: %s", ftp_path_name(s->path));
     else if (s->doing == DOING_SEND)
-        ftp_say(s, out, code, "%s %s (%llu bytes)", doing_what(s), s->path, (unsigned long long)(size - s->offset));
+        ftp_say(s, out, code, "%s %s (%llu bytes)", doing_what(s), s->path,
+                (unsigned long long)(size - s->offset));
     else
         ftp_say(s, out, code, "%s %s", doing_what(s), s->path);
     if (s->data == DATA_OPEN) {
@@ -375,14 +391,16 @@ static void say_broken(struct ftp_session *s, int status, struct ftp_effects *ou
     case ERR_EXISTS:
     case ERR_PERMISSION:
     case ERR_NOT_A_FILE:
-        ftp_say(s, out, 553, "the file could not be put in its place: %s; nothing was kept", err_text(status));
+        ftp_say(s, out, 553, "the file could not be put in its place: %s; nothing was kept",
+                err_text(status));
         break;
     default:
         ftp_say(s, out, 451, "this node could not go on: %s", err_text(status));
     }
 }
 
-void ftp_session_moved(struct ftp_session *s, core_time now, int status, uint64_t bytes, struct ftp_effects *out)
+void ftp_session_moved(struct ftp_session *s, core_time now, int status, uint64_t bytes,
+                       struct ftp_effects *out)
 {
     core_assert(s->wait == WAIT_MOVED);
     if (s->control) {
@@ -394,8 +412,9 @@ void ftp_session_moved(struct ftp_session *s, core_time now, int status, uint64_
     if (status != 0)
         say_broken(s, status, out);
     else if (s->doing == DOING_STORE)
-        ftp_say(s, out, 226, s->unique ? "kept and shared as %s, %llu bytes" : "kept and shared: %s, %llu bytes", ftp_path_name(s->path),
-                (unsigned long long)bytes);
+        ftp_say(s, out, 226,
+                s->unique ? "kept and shared as %s, %llu bytes" : "kept and shared: %s, %llu bytes",
+                ftp_path_name(s->path), (unsigned long long)bytes);
     else
         ftp_say(s, out, 226, "that was all, %llu bytes", (unsigned long long)bytes);
     ftp_idle(s, now);
@@ -461,10 +480,12 @@ static void stat_status(struct ftp_session *s, struct ftp_effects *out)
     ftp_say_first(s, out, 211, "Status of this session:");
     ftp_say_line(out, "you are at %s", net_addr_format(peer, &s->peer));
     if (ftp_logged_in(s))
-        ftp_say_line(out, s->visitor ? "signed in as an anonymous visitor%s" : "signed in as %s", s->visitor ? "" : s->name);
+        ftp_say_line(out, s->visitor ? "signed in as an anonymous visitor%s" : "signed in as %s",
+                     s->visitor ? "" : s->name);
     ftp_say_line(out, "TYPE %s, MODE S, STRU F; data connection: %s", s->ascii ? "A" : "I", data[s->data]);
     if (s->wait == WAIT_MOVED || s->wait == WAIT_DATA || s->wait == WAIT_OPENED)
-        ftp_say_line(out, "%s %s: %llu bytes so far", s->command->verb, s->path, (unsigned long long)s->moved);
+        ftp_say_line(out, "%s %s: %llu bytes so far", s->command->verb, s->path,
+                     (unsigned long long)s->moved);
     else if (s->wait != WAIT_NONE)
         ftp_say_line(out, "%s is under way", s->command->verb);
     ftp_say(s, out, 211, "End.");

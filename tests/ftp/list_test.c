@@ -9,7 +9,8 @@
 static void list_lines(void **state)
 {
     const struct ftp_info file = {.name = "a b.txt", .size = 5000000000, .mtime_s = 1700000000, .id = "0abc"};
-    const struct ftp_info mine = {.name = "m", .dir = true, .writable = true, .in_writable = true, .mtime_s = 951868799};
+    const struct ftp_info mine = {
+        .name = "m", .dir = true, .writable = true, .in_writable = true, .mtime_s = 951868799};
     char out[FTP_LIST_LINE_MAX], name[256];
     (void)state;
     ftp_list_line(out, FTP_LIST_LONG, 0, &file, 1700000000 + 86400);
@@ -21,7 +22,8 @@ static void list_lines(void **state)
     ftp_list_line(out, FTP_LIST_NAMES, 0, &file, 0);
     assert_string_equal(out, "a b.txt\r\n");
     ftp_list_line(out, FTP_LIST_FACTS, FTP_FACTS_ALL, &file, 0);
-    assert_string_equal(out, "type=file;size=5000000000;modify=20231114221320;perm=r;unique=0abc; a b.txt\r\n");
+    assert_string_equal(out,
+                        "type=file;size=5000000000;modify=20231114221320;perm=r;unique=0abc; a b.txt\r\n");
     ftp_list_line(out, FTP_LIST_FACTS, FTP_FACTS_ALL, &mine, 0);
     assert_string_equal(out, "type=dir;modify=20000229235959;perm=elcmpdf; m\r\n");
     ftp_list_line(out, FTP_LIST_FACTS, 0, &mine, 0);
@@ -29,7 +31,12 @@ static void list_lines(void **state)
     memset(name, 'n', 255);
     name[255] = 0;
     for (int form = FTP_LIST_LONG; form <= FTP_LIST_FACTS; form++) {
-        struct ftp_info longest = {.name = name, .size = UINT64_MAX, .mtime_s = INT64_MAX, .executable = true, .writable = true, .in_writable = true,
+        struct ftp_info longest = {.name = name,
+                                   .size = UINT64_MAX,
+                                   .mtime_s = INT64_MAX,
+                                   .executable = true,
+                                   .writable = true,
+                                   .in_writable = true,
                                    .id = "0123456789012345678901234567890123456789012345678901234567890123"};
         size_t n = ftp_list_line(out, (enum ftp_list_form)form, FTP_FACTS_ALL, &longest, 0);
         assert_int_equal(n, strlen(out));
@@ -42,8 +49,10 @@ static void times(void **state)
     static const struct {
         int64_t unix_s;
         const char *text;
-    } cases[] = {{0, "19700101000000"}, {951782399, "20000228235959"}, {951782400, "20000229000000"}, {951868800, "20000301000000"},
-                 {1704067199, "20231231235959"}, {4107542400, "21000301000000"}, {-1, "19700101000000"}, {INT64_MAX, "99991231235959"}};
+    } cases[] = {{0, "19700101000000"},          {951782399, "20000228235959"},
+                 {951782400, "20000229000000"},  {951868800, "20000301000000"},
+                 {1704067199, "20231231235959"}, {4107542400, "21000301000000"},
+                 {-1, "19700101000000"},         {INT64_MAX, "99991231235959"}};
     char out[16];
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -54,10 +63,20 @@ static void times(void **state)
 
 static void patterns(void **state)
 {
-    static const char *const yes[][2] = {{"*", "a"}, {"*.txt", "a.txt"}, {"a?c", "abc"}, {"a?c", "a\xc3\xa9"
-                                                                                              "c"},
-                                         {"*a*b*", "xaxbx"}, {"", ""}, {".*", ".hidden"}, {"a**b", "ab"}, {"*aab", "aaaab"}};
-    static const char *const no[][2] = {{"*", ".hidden"}, {"?hidden", ".hidden"}, {"a?c", "ac"}, {"*.txt", "a.txt.gz"}, {"a", "b"}, {"a", "ab"}, {"ab", "a"}, {"?", ""}};
+    static const char *const yes[][2] = {{"*", "a"},
+                                         {"*.txt", "a.txt"},
+                                         {"a?c", "abc"},
+                                         {"a?c", "a\xc3\xa9"
+                                                 "c"},
+                                         {"*a*b*", "xaxbx"},
+                                         {"", ""},
+                                         {".*", ".hidden"},
+                                         {"a**b", "ab"},
+                                         {"*aab", "aaaab"}};
+    static const char *const no[][2] = {{"*", ".hidden"}, {"?hidden", ".hidden"},
+                                        {"a?c", "ac"},    {"*.txt", "a.txt.gz"},
+                                        {"a", "b"},       {"a", "ab"},
+                                        {"ab", "a"},      {"?", ""}};
     static char many[2001], as[2001];
     (void)state;
     for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
@@ -78,7 +97,8 @@ static void line_ends(void **state)
 {
     static const struct {
         const char *local, *wire;
-    } cases[] = {{"a\nb\n", "a\r\nb\r\n"}, {"", ""}, {"\n\n", "\r\n\r\n"}, {"no end", "no end"}, {"a\r\nb", "a\r\nb"}, {"\r", "\r"}, {"a\rb", "a\rb"}};
+    } cases[] = {{"a\nb\n", "a\r\nb\r\n"}, {"", ""},     {"\n\n", "\r\n\r\n"}, {"no end", "no end"},
+                 {"a\r\nb", "a\r\nb"},     {"\r", "\r"}, {"a\rb", "a\rb"}};
     (void)state;
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (size_t piece = 1; piece < 4; piece++) {
@@ -86,7 +106,8 @@ static void line_ends(void **state)
             uint8_t wire[64], local[64];
             size_t n = 0, m = 0, size = strlen(cases[i].local);
             for (size_t at = 0; at < size; at += piece)
-                n += ftp_ascii_out(&out, wire + n, bytes_of(cases[i].local + at, size - at < piece ? size - at : piece));
+                n += ftp_ascii_out(&out, wire + n,
+                                   bytes_of(cases[i].local + at, size - at < piece ? size - at : piece));
             assert_int_equal(n, strlen(cases[i].wire));
             assert_memory_equal(wire, cases[i].wire, n);
             for (size_t at = 0; at < n; at += piece)
@@ -123,7 +144,8 @@ static void facts_chosen(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(list_lines), cmocka_unit_test(times),     cmocka_unit_test(patterns),
-                                       cmocka_unit_test(line_ends),  cmocka_unit_test(checksums), cmocka_unit_test(facts_chosen)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(list_lines), cmocka_unit_test(times),
+                                       cmocka_unit_test(patterns),   cmocka_unit_test(line_ends),
+                                       cmocka_unit_test(checksums),  cmocka_unit_test(facts_chosen)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Lines, paths and addresses of FTP: tables of what is taken and of what is refused, each input whole and byte by byte. */
+/* Lines, paths and addresses of FTP: tables of what is taken and of what is refused, each input whole and
+ * byte by byte. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -72,7 +73,8 @@ static void lines_are_cut(void **state)
     }
 }
 
-/* A line may be as long as the longest path; longer ones, a gigabyte if need be, cost no more memory, and the next line is in step. */
+/* A line may be as long as the longest path; longer ones, a gigabyte if need be, cost no more memory, and the
+ * next line is in step. */
 static void long_lines(void **state)
 {
     static char big[FTP_LINE_MAX + 2];
@@ -102,7 +104,8 @@ static void long_lines(void **state)
     ftp_input_fini(&in);
 }
 
-/* Lines that nobody takes: the room shrinks to nothing, and comes back. A line in the middle may be taken first. */
+/* Lines that nobody takes: the room shrinks to nothing, and comes back. A line in the middle may be taken
+ * first. */
 static void room(void **state)
 {
     struct ftp_input in;
@@ -136,7 +139,8 @@ static void telnet_offers_are_refused(void **state)
     size_t n = 0;
     (void)state;
     ftp_input_init(&in, &core_alloc_libc);
-    ftp_input_give(&in, bytes_of("\xff\xfb\x01\xff\xfd\x03\xff\xfc\x05\xff\xfe\x05", 12), answer, &n, sizeof answer);
+    ftp_input_give(&in, bytes_of("\xff\xfb\x01\xff\xfd\x03\xff\xfc\x05\xff\xfe\x05", 12), answer, &n,
+                   sizeof answer);
     assert_int_equal(n, 6);
     assert_memory_equal(answer, "\xff\xfe\x01\xff\xfc\x03", 6);
     for (int i = 0; i < 1000; i++) {
@@ -152,8 +156,13 @@ static void verbs(void **state)
 {
     static const struct {
         const char *line, *verb, *argument;
-    } good[] = {{"NOOP", "NOOP", NULL}, {"retr a", "RETR", "a"}, {"RETR  a ", "RETR", " a "}, {"cwd /", "CWD", "/"}, {"PWD ", "PWD", NULL}};
-    static const char *const bad[] = {"", " NOOP", "NOOPS", "RETR\xc3", "RE-TR a", "1", "A1", "LONGWORD x", "*"};
+    } good[] = {{"NOOP", "NOOP", NULL},
+                {"retr a", "RETR", "a"},
+                {"RETR  a ", "RETR", " a "},
+                {"cwd /", "CWD", "/"},
+                {"PWD ", "PWD", NULL}};
+    static const char *const bad[] = {"",  " NOOP", "NOOPS",      "RETR\xc3", "RE-TR a",
+                                      "1", "A1",    "LONGWORD x", "*"};
     char verb[FTP_VERB_MAX];
     const char *argument;
     (void)state;
@@ -173,9 +182,22 @@ static void paths(void **state)
     static const struct {
         const char *cwd, *argument, *path;
     } good[] = {
-        {"/", "", "/"}, {"/", "a", "/a"}, {"/a", "b/c", "/a/b/c"}, {"/a", "/b", "/b"}, {"/a/b", "..", "/a"}, {"/a", "..", "/"},
-        {"/a", "../../../..", "/"}, {"/a", "../../../../etc/passwd", "/etc/passwd"}, {"/a", "././/b/.", "/a/b"}, {"/a/b", "../..", "/"},
-        {"/a", "...", "/a/..."}, {"/a", "..b", "/a/..b"}, {"/a", "b/..", "/a"}, {"/", "/", "/"}, {"/", "//a//", "/a"}, {"/a", "\\..\\", "/a/\\..\\"},
+        {"/", "", "/"},
+        {"/", "a", "/a"},
+        {"/a", "b/c", "/a/b/c"},
+        {"/a", "/b", "/b"},
+        {"/a/b", "..", "/a"},
+        {"/a", "..", "/"},
+        {"/a", "../../../..", "/"},
+        {"/a", "../../../../etc/passwd", "/etc/passwd"},
+        {"/a", "././/b/.", "/a/b"},
+        {"/a/b", "../..", "/"},
+        {"/a", "...", "/a/..."},
+        {"/a", "..b", "/a/..b"},
+        {"/a", "b/..", "/a"},
+        {"/", "/", "/"},
+        {"/", "//a//", "/a"},
+        {"/a", "\\..\\", "/a/\\..\\"},
         {"/a", "~", "/a/~"},
     };
     static char deep[FTP_LINE_MAX];
@@ -206,20 +228,42 @@ static void addresses(void **state)
     static const struct {
         const char *text, *addr; /* NULL: refused */
     } ports[] = {
-        {"127,0,0,1,4,1", "127.0.0.1:1025"}, {"255,255,255,255,255,255", "255.255.255.255:65535"}, {"1,2,3,4,0,0", NULL}, {"1,2,3,4,5", NULL},
-        {"1,2,3,4,5,6,7", NULL}, {"1,2,3,4,5,256", NULL}, {"1,2,3,4,5,-6", NULL}, {"1,2,3,4,5, 6", NULL}, {"1,2,3,4,5,0006", NULL}, {"", NULL},
-        {"1.2.3.4,5,6", NULL}, {"1,2,3,4,5,", NULL},
+        {"127,0,0,1,4,1", "127.0.0.1:1025"},
+        {"255,255,255,255,255,255", "255.255.255.255:65535"},
+        {"1,2,3,4,0,0", NULL},
+        {"1,2,3,4,5", NULL},
+        {"1,2,3,4,5,6,7", NULL},
+        {"1,2,3,4,5,256", NULL},
+        {"1,2,3,4,5,-6", NULL},
+        {"1,2,3,4,5, 6", NULL},
+        {"1,2,3,4,5,0006", NULL},
+        {"", NULL},
+        {"1.2.3.4,5,6", NULL},
+        {"1,2,3,4,5,", NULL},
     };
     static const struct {
         const char *text, *addr;
         int error;
     } eprts[] = {
-        {"|1|132.235.1.2|6275|", "132.235.1.2:6275", 0}, {"|2|1080::8:800:200c:417a|5282|", "[1080::8:800:200c:417a]:5282", 0},
-        {"!1!1.2.3.4!80!", "1.2.3.4:80", 0}, {"|3|1.2.3.4|80|", NULL, ERR_UNSUPPORTED}, {"|1|1.2.3.4|80", NULL, ERR_MALFORMED},
-        {"|1|1.2.3.4|80|x", NULL, ERR_MALFORMED}, {"|1|::1|80|", NULL, ERR_MALFORMED}, {"|2|1.2.3.4|80|", NULL, ERR_MALFORMED},
-        {"|1|1.2.3.4|0|", NULL, ERR_MALFORMED}, {"|1|1.2.3.4|65536|", NULL, ERR_MALFORMED}, {"|1|localhost|80|", NULL, ERR_MALFORMED},
-        {"|1||80|", NULL, ERR_MALFORMED}, {"|1|1.2.3.4||", NULL, ERR_MALFORMED}, {"||1.2.3.4|80|", NULL, ERR_MALFORMED}, {"", NULL, ERR_MALFORMED},
-        {"|", NULL, ERR_MALFORMED}, {"||||", NULL, ERR_MALFORMED}, {" 1 1.2.3.4 80 ", NULL, ERR_MALFORMED}, {"|99999999|1.2.3.4|80|", NULL, ERR_MALFORMED},
+        {"|1|132.235.1.2|6275|", "132.235.1.2:6275", 0},
+        {"|2|1080::8:800:200c:417a|5282|", "[1080::8:800:200c:417a]:5282", 0},
+        {"!1!1.2.3.4!80!", "1.2.3.4:80", 0},
+        {"|3|1.2.3.4|80|", NULL, ERR_UNSUPPORTED},
+        {"|1|1.2.3.4|80", NULL, ERR_MALFORMED},
+        {"|1|1.2.3.4|80|x", NULL, ERR_MALFORMED},
+        {"|1|::1|80|", NULL, ERR_MALFORMED},
+        {"|2|1.2.3.4|80|", NULL, ERR_MALFORMED},
+        {"|1|1.2.3.4|0|", NULL, ERR_MALFORMED},
+        {"|1|1.2.3.4|65536|", NULL, ERR_MALFORMED},
+        {"|1|localhost|80|", NULL, ERR_MALFORMED},
+        {"|1||80|", NULL, ERR_MALFORMED},
+        {"|1|1.2.3.4||", NULL, ERR_MALFORMED},
+        {"||1.2.3.4|80|", NULL, ERR_MALFORMED},
+        {"", NULL, ERR_MALFORMED},
+        {"|", NULL, ERR_MALFORMED},
+        {"||||", NULL, ERR_MALFORMED},
+        {" 1 1.2.3.4 80 ", NULL, ERR_MALFORMED},
+        {"|99999999|1.2.3.4|80|", NULL, ERR_MALFORMED},
         {"|2|::ffff:1.2.3.4|80|", NULL, ERR_MALFORMED},
     };
     struct net_addr a;
@@ -247,8 +291,10 @@ static void addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(lines_are_cut), cmocka_unit_test(long_lines), cmocka_unit_test(room), cmocka_unit_test(telnet_offers_are_refused),
-        cmocka_unit_test(verbs),         cmocka_unit_test(paths),      cmocka_unit_test(addresses),
+        cmocka_unit_test(lines_are_cut), cmocka_unit_test(long_lines),
+        cmocka_unit_test(room),          cmocka_unit_test(telnet_offers_are_refused),
+        cmocka_unit_test(verbs),         cmocka_unit_test(paths),
+        cmocka_unit_test(addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,8 @@
-/* The FTP session against golden transcripts (tests/ftp/transcripts/<name>.md), and that every reply code which issue 5 names is produced by one of them.
+/* The FTP session against golden transcripts (tests/ftp/transcripts/<name>.md), and that every reply code
+ * which issue 5 names is produced by one of them.
  *
- * A transcript's code blocks have lines that give, and lines that are expected after each, all of them and in this order:
+ * A transcript's code blocks have lines that give, and lines that are expected after each, all of them and in
+ * this order:
  *
  *     C: USER alice            a line of the client (\r \n \x.. as in C; CR LF is added)
  *     R: STAT\r\nNOOP\r\n      bytes as they are
@@ -10,7 +12,8 @@
  *     H: login alice secret    a wish
  *     #: ...                   a setting before the first line: anonymous off, v6
  *
- * With SHOAL_TRANSCRIPT=<file> that file is printed as it would be right now, to be read before it is believed. */
+ * With SHOAL_TRANSCRIPT=<file> that file is printed as it would be right now, to be read before it is
+ * believed. */
 #include <dirent.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -37,7 +40,8 @@ struct play {
 
 static void tell(struct play *p, const char *kind, const char *text, size_t size)
 {
-    int n = snprintf(p->told + p->told_size, sizeof p->told - p->told_size, "%s: %.*s\n", kind, (int)size, text);
+    int n =
+        snprintf(p->told + p->told_size, sizeof p->told - p->told_size, "%s: %.*s\n", kind, (int)size, text);
     p->told_size += (size_t)n;
     assert_true(p->told_size < sizeof p->told);
 }
@@ -70,7 +74,8 @@ static const char *path_of(const char *path)
 
 static void tell_wish(struct play *p, const struct ftp_effect *e)
 {
-    static const char *const stores[] = {"new", "whole", "behind"}, *const forms[] = {"long", "names", "facts"};
+    static const char *const stores[] = {"new", "whole", "behind"}, *const forms[] = {"long", "names",
+                                                                                      "facts"};
     char text[9000], addr[NET_ADDR_TEXT_MAX], offset[32] = "all";
     int n = 0;
     if (e->offset != UINT64_MAX)
@@ -109,7 +114,8 @@ static void tell_wish(struct play *p, const struct ftp_effect *e)
         n = snprintf(text, sizeof text, "open %s", e->path);
         break;
     case FTP_OPEN_LIST:
-        n = snprintf(text, sizeof text, "open list %s %s %s", forms[e->form], e->path, e->pattern ? e->pattern : "");
+        n = snprintf(text, sizeof text, "open list %s %s %s", forms[e->form], e->path,
+                     e->pattern ? e->pattern : "");
         break;
     case FTP_OPEN_STORE:
         n = snprintf(text, sizeof text, "open store %s %s", stores[e->store], e->path);
@@ -119,7 +125,8 @@ static void tell_wish(struct play *p, const struct ftp_effect *e)
             n += snprintf(text + n, sizeof text - (size_t)n, " of %llu", (unsigned long long)e->size);
         break;
     case FTP_MOVE:
-        n = snprintf(text, sizeof text, "move%s%s from %s", e->ascii ? " text" : "", e->control ? " control" : "", offset);
+        n = snprintf(text, sizeof text, "move%s%s from %s", e->ascii ? " text" : "",
+                     e->control ? " control" : "", offset);
         break;
     case FTP_SUM:
         n = snprintf(text, sizeof text, "sum %s from %s", e->path, offset);
@@ -203,10 +210,24 @@ static const struct {
     int code;
 } statuses[] = {
     {"0", 0},
-    {"not-found", ERR_NOT_FOUND}, {"permission", ERR_PERMISSION}, {"not-a-file", ERR_NOT_A_FILE}, {"exists", ERR_EXISTS},
-    {"no-sources", ERR_NO_SOURCES}, {"timeout", ERR_TIMEOUT}, {"changed", ERR_CHANGED}, {"busy", ERR_BUSY}, {"full", ERR_FULL},
-    {"no-space", ERR_NO_SPACE}, {"quota", ERR_QUOTA}, {"range", ERR_RANGE}, {"io", ERR_IO}, {"closed", ERR_CLOSED},
-    {"malformed", ERR_MALFORMED}, {"checksum", ERR_CHECKSUM}, {"unsupported", ERR_UNSUPPORTED}, {"no-memory", ERR_NO_MEMORY},
+    {"not-found", ERR_NOT_FOUND},
+    {"permission", ERR_PERMISSION},
+    {"not-a-file", ERR_NOT_A_FILE},
+    {"exists", ERR_EXISTS},
+    {"no-sources", ERR_NO_SOURCES},
+    {"timeout", ERR_TIMEOUT},
+    {"changed", ERR_CHANGED},
+    {"busy", ERR_BUSY},
+    {"full", ERR_FULL},
+    {"no-space", ERR_NO_SPACE},
+    {"quota", ERR_QUOTA},
+    {"range", ERR_RANGE},
+    {"io", ERR_IO},
+    {"closed", ERR_CLOSED},
+    {"malformed", ERR_MALFORMED},
+    {"checksum", ERR_CHECKSUM},
+    {"unsupported", ERR_UNSUPPORTED},
+    {"no-memory", ERR_NO_MEMORY},
 };
 
 static int status_of(const char *name)
@@ -228,7 +249,10 @@ static void answer(struct play *p, char *text)
             break;
         words[i] = word;
     }
-    int status = strcmp(words[0], "end") == 0 || strcmp(words[0], "message") == 0 || strcmp(words[0], "abort") == 0 ? 0 : status_of(words[1]);
+    int status =
+        strcmp(words[0], "end") == 0 || strcmp(words[0], "message") == 0 || strcmp(words[0], "abort") == 0
+            ? 0
+            : status_of(words[1]);
     uint64_t number = strtoull(words[2], NULL, 10);
     if (strcmp(words[0], "logged-in") == 0) {
         ftp_session_logged_in(p->s, p->now, status, words[2], (uint32_t)number, &p->out);
@@ -237,8 +261,11 @@ static void answer(struct play *p, char *text)
         a.port = (uint16_t)number;
         ftp_session_listening(p->s, p->now, status, &a, &p->out);
     } else if (strcmp(words[0], "looked") == 0) { /* looked 0 file 300 1700000000 | looked 0 dir */
-        struct ftp_info info = {.name = "name", .dir = strcmp(words[2], "dir") == 0, .size = strtoull(words[3], NULL, 10),
-                                .mtime_s = strtoll(words[4], NULL, 10), .id = words[5]};
+        struct ftp_info info = {.name = "name",
+                                .dir = strcmp(words[2], "dir") == 0,
+                                .size = strtoull(words[3], NULL, 10),
+                                .mtime_s = strtoll(words[4], NULL, 10),
+                                .id = words[5]};
         ftp_session_looked(p->s, p->now, status, &info, &p->out);
     } else if (strcmp(words[0], "opened") == 0) {
         ftp_session_opened(p->s, p->now, status, number, &p->out);
@@ -277,7 +304,8 @@ static void expect(struct play *p, const char *line)
 {
     size_t n = strlen(line);
     if (p->told_size <= n || strncmp(p->told, line, n) != 0 || p->told[n] != '\n')
-        fail_msg("%s:%u: expected\n%s\nbut what came is\n%.*s", p->name, p->line, line, (int)p->told_size, p->told);
+        fail_msg("%s:%u: expected\n%s\nbut what came is\n%.*s", p->name, p->line, line, (int)p->told_size,
+                 p->told);
     memmove(p->told, p->told + n + 1, p->told_size - n - 1);
     p->told_size -= n + 1;
 }
@@ -285,7 +313,8 @@ static void expect(struct play *p, const char *line)
 static void expect_nothing(struct play *p)
 {
     if (p->told_size)
-        fail_msg("%s:%u: before this line came, unexpected,\n%.*s", p->name, p->line, (int)p->told_size, p->told);
+        fail_msg("%s:%u: before this line came, unexpected,\n%.*s", p->name, p->line, (int)p->told_size,
+                 p->told);
 }
 
 static void flush(struct play *p)
@@ -406,8 +435,9 @@ static void transcripts(void **state)
 
 static void every_code_is_produced(void **state)
 {
-    static const uint16_t codes[] = {125, 150, 200, 202, 211, 213, 214, 215, 220, 221, 225, 226, 227, 229, 230, 250, 257, 331, 332, 350, 421,
-                                     425, 426, 450, 451, 452, 500, 501, 502, 503, 504, 522, 530, 532, 550, 551, 552, 553, 554};
+    static const uint16_t codes[] = {125, 150, 200, 202, 211, 213, 214, 215, 220, 221, 225, 226, 227,
+                                     229, 230, 250, 257, 331, 332, 350, 421, 425, 426, 450, 451, 452,
+                                     500, 501, 502, 503, 504, 522, 530, 532, 550, 551, 552, 553, 554};
     (void)state;
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++) {
         if (!codes_seen[codes[i]])

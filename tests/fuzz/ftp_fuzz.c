@@ -1,6 +1,7 @@
-/* The FTP session under any input and any answers of its host: the first byte chooses how the stream is cut, every 0x1e in it is an event of the host
- * (the next byte says which). It may never break an invariant, ask for two things at once, or reply with anything but whole lines of known codes; and
- * without events the replies are the same however the stream is cut. */
+/* The FTP session under any input and any answers of its host: the first byte chooses how the stream is cut,
+ * every 0x1e in it is an event of the host (the next byte says which). It may never break an invariant, ask
+ * for two things at once, or reply with anything but whole lines of known codes; and without events the
+ * replies are the same however the stream is cut. */
 #include <stdlib.h>
 #include "gateways/ftp/ftp_session.h"
 #include "node/base/err.h"
@@ -13,7 +14,7 @@ struct world {
     core_time now;
     enum ftp_effect_kind open; /* the wish that waits; FTP_REPLY: none */
     uint32_t replies;          /* hash of them */
-    bool port, data, gone; /* port: a data connection may come of it */
+    bool port, data, gone;     /* port: a data connection may come of it */
 };
 
 static void check(bool ok)
@@ -75,7 +76,9 @@ static void go(struct world *w)
 
 static int status_of(uint8_t byte)
 {
-    static const int codes[] = {0, 0, 0, ERR_NOT_FOUND, ERR_PERMISSION, ERR_NO_SPACE, ERR_QUOTA, ERR_EXISTS, ERR_CHANGED, ERR_CLOSED, ERR_RANGE, ERR_NOT_A_FILE, ERR_IO};
+    static const int codes[] = {
+        0,          0,           0,          ERR_NOT_FOUND, ERR_PERMISSION, ERR_NO_SPACE, ERR_QUOTA,
+        ERR_EXISTS, ERR_CHANGED, ERR_CLOSED, ERR_RANGE,     ERR_NOT_A_FILE, ERR_IO};
     return codes[byte % (sizeof codes / sizeof *codes)];
 }
 
@@ -177,10 +180,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     size_t piece = 1 + data[0] % 61;
     play(data + 1, size - 1, piece, true);
     uint32_t whole = play(data + 1, size - 1, 4096, false), pieces = play(data + 1, size - 1, piece, false);
-    /* ABOR overtakes what has already come: how much had is the network's business. Answers to Telnet come before or after replies. */
+    /* ABOR overtakes what has already come: how much had is the network's business. Answers to Telnet come
+     * before or after replies. */
     bool timing = false;
     for (size_t i = 1; i + 3 < size; i++)
-        timing |= strncasecmp((const char *)data + i, "ABOR", 4) == 0 || strncasecmp((const char *)data + i, "STAT", 4) == 0;
+        timing |= strncasecmp((const char *)data + i, "ABOR", 4) == 0 ||
+                  strncasecmp((const char *)data + i, "STAT", 4) == 0;
     timing |= memchr(data, 255, size) != NULL;
     check(timing || whole == pieces);
     return 0;
