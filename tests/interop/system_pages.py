@@ -24,10 +24,11 @@ PHONE, DESK = (360, 740), (1280, 800)
 class Browser:
     """A session of WebDriver (W3C) with a clean profile."""
 
-    def __init__(self, folder, size=DESK):
+    def __init__(self, folder, size=DESK, user=None):
         need(shutil.which("chromedriver"), "chromedriver is not installed (apt-get install chromium-driver)")
         need(shutil.which("chromium"), "chromium is not installed (apt-get install chromium)")
-        self.process = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        somebody = {} if user is None else {"user": user, "group": user, "extra_groups": [], "env": {**os.environ, "HOME": str(folder)}}
+        self.process = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **somebody)
         self.session = None
         port = 0
         for line in self.process.stdout:
@@ -289,3 +290,51 @@ def uploading():
             if os.environ.get("SHOAL_SHOTS"):
                 picture = page.call("GET", "/screenshot")
                 (pathlib.Path(os.environ["SHOAL_SHOTS"]) / "upload.png").write_bytes(base64.b64decode(picture))
+
+
+@test(slow=True)
+def signing_in_by_pages():
+    """another user's browser sees what is shared, signs in by password as a user, and by the link of `shoal open` as the owner, once"""
+    with Nodes() as world:
+        need(shutil.which("chromedriver"), "chromedriver is not installed (apt-get install chromium-driver)")
+        need(os.geteuid() == 0, "only root can be somebody else for a moment")
+        a = world.node("a")
+        a.run("account", "add", "ann", input="the password\n")
+        a.up("--http", "127.0.0.1:0")
+        link = a.link(make_file(world.path("shared.bin"), 30000))
+        os.chmod(world.base, 0o711)
+        profile = world.path("profile")
+        profile.mkdir()
+        os.chown(profile, 65534, 65534)
+        opened = Browser(profile, PHONE, user=65534)
+        try:
+            opened.open(pages_of(a))
+            shown = opened.see("If this node is yours")
+            assert "Shared" not in shown
+            sign = lambda password: (opened.fill("#name", "Ann"), opened.fill("#password", password), opened.js("document.querySelector('form.card').requestSubmit()"))
+            sign("a wrong one")
+            opened.see("is wrong")
+            sign("the password")
+            shown = opened.see("Your folder")
+            assert not opened.js("return [...document.querySelectorAll('#tabs a')].some(e => e.hash === '#/invite' && !e.hidden)")
+            opened.fill("#find-words", link)
+            opened.js("document.querySelector('#find').requestSubmit()")
+            opened.see("Download")
+            opened.open(pages_of(a) + "#/")
+            opened.see("Your folder")
+            opened.click("Sign out")
+            opened.see("If this node is yours")
+            enter = a.run("open").out.strip()
+            opened.open("about:blank")
+            opened.open(enter)
+            opened.see("shared.bin")
+            assert opened.js("return location.hash") == "#/", "the secret stays in the address"
+            opened.open(pages_of(a) + "#/invite")
+            opened.see("Join a network")
+            wait_for(lambda: opened.js("const i = document.querySelector('img.qr'); return i && i.naturalWidth > 0") or None, "the QR code", 10)
+            opened.js("localStorage.clear()")
+            opened.open("about:blank")
+            opened.open(enter)
+            opened.see("was used already")
+        finally:
+            opened.close()

@@ -89,7 +89,7 @@ export const remove = (path, body = {}) => change('DELETE', path, body);
 /** Puts a file of this browser into the home of who is signed in: {id, name}. part(sent, size) as it goes; abort by signal. 412: it is there already
  * and replace was not said. */
 export async function upload(path, file, {replace = false, part = () => {}, signal} = {}) {
-  if (token === null) token = (await get('/api/session')).token;
+  await session(); // the node may have been started anew
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest(); // fetch does not tell how much was sent
     const fail = (status, code, message) => reject(new ApiError(status, code, message));

@@ -4,7 +4,7 @@ import {attribute, contentPage, count, h, linkOf, notice, rate, text} from './do
 import content from './content.js';
 import home from './home.js';
 import invite from './invite.js';
-import mine from './mine.js';
+import mine, {look} from './mine.js';
 import names from './names.js';
 import peers from './peers.js';
 import search from './search.js';
@@ -85,6 +85,7 @@ async function route(focus) {
     if (parts[0] === 'enter') page = enter;
     else if (!(await mayLook())) page = signin;
     else if (session.privilege !== 'owner' && (parts[0] === '' || FOR_OWNER.includes(parts[0]))) page = mine;
+    else if (session.privilege !== 'owner' && parts[0] === 'content') page = look;
     element = page ? await page.show(parts.slice(1), context, session) : missing(parts[0]);
   } catch (error) {
     element = h('section', {}, h('h1', {}, 'That did not work'), h('p', {}, error.message));

@@ -172,3 +172,16 @@ export const contentPage = (link, name) => `#/content/${encodeURIComponent(link)
 
 /** Path of the bytes of a file within a content. */
 export const contentPath = (id, path = '') => `/content/${id}${path ? `/${path.split('/').map(encodeURIComponent).join('/')}` : ''}`;
+
+// ---- Programs ----
+
+/** A program's name as people know it; the whole of what it says of itself is in the title. */
+const PROGRAMS = [[/Edg\/(\d+)/, 'Edge'], [/OPR\/(\d+)/, 'Opera'], [/Firefox\/(\d+)/, 'Firefox'], [/VLC\/([\d.]+)/, 'VLC'], [/(?:Headless)?Chrom(?:e|ium)\/(\d+)/, 'Chrome'],
+  [/Version\/(\d+).*Safari/, 'Safari'], [/^Mozilla.*Headless/, 'Chrome'], [/^Mozilla/, 'a browser']];
+export function program(client) {
+  for (const [pattern, name] of PROGRAMS) {
+    const found = client.match(pattern);
+    if (found) return found[1] ? `${name} ${found[1]}` : name;
+  }
+  return client || '–';
+}

@@ -1,21 +1,10 @@
 // Sessions of all gateways: what people's software has open, ending it, who is kept out, and what happened.
 import * as api from './api.js';
-import {ask, attribute, button, bytes, count, duration, h, rate, Rows, text} from './dom.js';
+import {ask, attribute, button, bytes, count, duration, h, program, rate, Rows, text} from './dom.js';
 
 const field = (label, value) => h('div', {}, h('dt', {}, label), h('dd', {}, value));
 const FACTS = ['From', 'Client', 'Now', 'Mean', 'In all', 'Files', 'Idle', 'Since'];
 const clock = unix => new Date(unix * 1000).toLocaleTimeString([], {hour: '2-digit', minute: '2-digit', second: '2-digit'});
-
-/** A program's name as people know it; the whole of what it says of itself is in the title. */
-const PROGRAMS = [[/Edg\/(\d+)/, 'Edge'], [/OPR\/(\d+)/, 'Opera'], [/Firefox\/(\d+)/, 'Firefox'], [/VLC\/([\d.]+)/, 'VLC'], [/(?:Headless)?Chrom(?:e|ium)\/(\d+)/, 'Chrome'],
-  [/Version\/(\d+).*Safari/, 'Safari'], [/^Mozilla.*Headless/, 'Chrome'], [/^Mozilla/, 'a browser']];
-function program(client) {
-  for (const [pattern, name] of PROGRAMS) {
-    const found = client.match(pattern);
-    if (found) return found[1] ? `${name} ${found[1]}` : name;
-  }
-  return client || '–';
-}
 
 /** Asks for a line of text; null: no. */
 function askText(question, yes) {

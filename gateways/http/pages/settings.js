@@ -1,6 +1,6 @@
 // Settings and limits, accounts, what is signed in, tidying up.
 import * as api from './api.js';
-import {ask, button, bytes, count, duration, h, notice, rate, Rows, text} from './dom.js';
+import {ask, button, bytes, count, duration, h, notice, program, rate, Rows, text} from './dom.js';
 
 const FIELDS = [
   ['upload_rate', 'Most upload, in kB/s', 1000, '0 is no limit'],
@@ -65,7 +65,7 @@ function signins(context) {
       } else {
         await api.remove('/api/signins', {id: first.id});
       }
-    }, {class: 'plain'})), update: s => text(label, `${s.user || 'owner'}: ${s.token ? 'token ' : ''}${s.label || '–'}, from ${s.from || '–'}`)};
+    }, {class: 'plain'})), update: s => text(label, `${s.user || 'owner'}: ${s.token ? 'token ' : ''}${program(s.label)}, from ${s.from || '–'}`)};
   });
   context.watch('', 15000, async signal => {
     const {signins: all} = await api.get('/api/signins', signal);
