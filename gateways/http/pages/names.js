@@ -6,9 +6,9 @@ const shown = n => n.petname || n.nickname || short(n.node);
 
 function contactRow() {
   const name = h('a', {class: 'name'}), plain = h('span', {class: 'name'}), also = h('span', {class: 'dim'}), state = h('p', {class: 'dim'});
-  const id = h('code', {class: 'dim'}), warning = h('p', {class: 'bad'}, 'Careful: letters of several scripts in its name.');
+  const id = h('code', {class: 'dim'}), warning = h('strong', {role: 'note'});
   let now = null;
-  const keep = button('Keep a copy of its site', async () => {
+  const keep = button('Keep its site', async () => {
     await api.post('/api/site/keep', {name: now.node, keep: !now.site_kept});
     notice(now.site_kept ? 'No copy is kept any more.' : 'A copy is kept here from now on, and follows what the owner publishes.');
   });
@@ -27,13 +27,14 @@ function contactRow() {
     name.hidden = !n.url;
     plain.hidden = Boolean(n.url);
     if (n.url) name.href = n.url;
-    text(also, n.petname && n.nickname && n.petname !== n.nickname ? ` calls itself ${n.nickname}` : '');
+    text(also, n.petname ? (n.nickname && n.petname !== n.nickname ? ` calls itself ${n.nickname}` : '') : n.nickname ? ' is what it calls itself' : '');
     text(state, !n.known ? 'Not seen yet.' : n.expired ? 'Not heard of for two weeks or more.' : n.site ? (n.site_kept ? 'Its site is kept here.' : 'Has a site.') : 'Has no site.');
     text(id, short(n.node));
     id.title = n.node;
-    warning.hidden = !n.mixed;
+    text(warning, n.twin ? 'Careful: another contact is shown under the same name.' : 'Careful: letters of several scripts in its name.');
+    warning.hidden = !n.mixed && !n.twin;
     keep.hidden = !n.site;
-    text(keep, n.site_kept ? 'Keep no copy' : 'Keep a copy of its site');
+    text(keep, n.site_kept ? 'Drop the copy' : 'Keep its site');
   }};
 }
 
@@ -124,7 +125,9 @@ export default {title: 'Contacts', async show(parts, context) {
   const load = async signal => {
     const {self, names} = await api.get('/api/names', signal);
     me.update(self);
-    rows.show(names);
+    const same = new Map();
+    for (const n of names) same.set(shown(n).toLowerCase(), (same.get(shown(n).toLowerCase()) || 0) + 1);
+    rows.show(names.map(n => ({...n, twin: same.get(shown(n).toLowerCase()) > 1})));
     none.hidden = names.length > 0;
   };
   const refresh = () => load().catch(error => context.trouble(error.message));
