@@ -33,6 +33,7 @@ test  mount               a small tmpfs that fills (root only)
 test  chromium            the pages, every one and the flows people walk
 test  chromium-driver     drives it
 test  python3-libtorrent  an outside judge of our hash trees; the peer beside us in the transfer benches
+test  ffmpeg  a real video, played in Chromium while it arrives
 test  aria2  an outside judge of our torrents and Metalinks
 test  transmission-cli  an outside judge of our torrents
 test  bind9-dnsutils      dig, against the DNS gateway

@@ -338,3 +338,42 @@ def signing_in_by_pages():
             opened.see("was used already")
         finally:
             opened.close()
+
+
+def make_video(path, seconds):
+    """Noise, which takes many bytes for few pixels, as VP8 in WebM with cues at the front, so that a player can seek before it has all."""
+    made = subprocess.run(["ffmpeg", "-loglevel", "error", "-y", "-f", "lavfi", "-i", f"nullsrc=size=160x90:rate=5:duration={seconds},geq=lum=255*random(1):cb=128:cr=128", "-c:v", "libvpx", "-deadline", "realtime",
+                           "-cpu-used", "8", "-b:v", "1000k", "-g", "10", "-cues_to_front", "1", str(path)], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    return path
+
+
+@test(slow=True)
+def video_while_it_arrives():
+    """a real video (WebM by ffmpeg) of another node plays while it arrives from a slow peer, with pictures, and a seek plays on from there"""
+    need(shutil.which("ffmpeg"), "ffmpeg is not installed (apt-get install ffmpeg)")
+    with Nodes() as world:
+        need(shutil.which("chromedriver"), "chromedriver is not installed (apt-get install chromium-driver)")
+        video = make_video(world.path("film.webm"), 90)
+        size = os.path.getsize(video)
+        one, two = world.node("one", config=f"[transfer]\nupload = {max(size // 60_000, 10)}kB/s\n"), world.node("two")  # 60 s for all of it
+        one.up()
+        two.join(one.invite()).up("--http", "127.0.0.1:0")
+        wait_for(lambda: two.contacts() or None, "the nodes to know each other")
+        link = one.link(video)
+        with browser(world, "profile") as b:
+            b.open(pages_of(two) + "#/content/" + urllib.parse.quote(link, safe=""))
+            wait_for(lambda: b.js("const v = document.querySelector('video'); return v && v.readyState >= 2") or None, "the first picture", 30)
+            assert abs(b.js("return document.querySelector('video').duration") - 90) < 1.5
+            for start in (0, 70):
+                asked = time.monotonic()
+                b.js("const v = document.querySelector('video'); v.muted = true; v.currentTime = arguments[0]; v.play()", start)
+                wait_for(lambda: b.js("return document.querySelector('video').currentTime") > start + 0.5 or None, f"the video to play from {start} s", 30)
+                waited = time.monotonic() - asked
+                assert waited < 20, f"the seek waited {waited:.0f} s for all that lies before it"
+            assert b.js("const v = document.querySelector('video'); return v.videoWidth") == 160
+            assert b.js("return document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames") > 3, "no pictures"
+            if os.environ.get("SHOAL_SHOTS"):
+                (pathlib.Path(os.environ["SHOAL_SHOTS"]) / "video.png").write_bytes(base64.b64decode(b.call("GET", "/screenshot")))
+            shown = b.see("chunks here")
+            assert "(100 %)" not in shown, "it was all here before it played: the test shows nothing"
