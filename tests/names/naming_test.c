@@ -235,7 +235,7 @@ static void test_publisher_away(void **state)
     naming_pin(w->nodes[11].naming, w->now, w->nodes[3].me.key, true);
     world_run(w, w->now + CORE_SECONDS(10));
     world_stop(w, 3);
-    for (uint32_t hour = 0; hour < 32; hour++) {
+    for (uint32_t hour = 0; hour < 27; hour++) {
         uint32_t leaves = hour % 8 == 3 ? 15 : 8 + hour % 8; /* half of the network is replaced over and over */
         if (w->nodes[leaves].dht)
             world_stop(w, leaves);

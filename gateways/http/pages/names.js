@@ -17,7 +17,7 @@ function contactRow() {
     element.hidden = true;
   });
   const copy = h('span', {});
-  const element = h('li', {}, h('div', {class: 'what'}, name, plain, also, state, id, warning), h('div', {class: 'acts'}, copy, keep, remove));
+  const element = h('li', {}, h('div', {class: 'what'}, name, plain, also, state, id, h('p', {}, warning)), h('div', {class: 'acts'}, copy, keep, remove));
   return {element, update(n) {
     if (!now) copy.append(copyButton(n.node, 'Copy id'));
     now = n;
