@@ -1,6 +1,7 @@
 """The FTP gateway: the clients of python's library, curl and lftp on it, and by raw sockets what no honest client does."""
 import ftplib
 import io
+import json
 import os
 import shutil
 import socket
@@ -9,7 +10,7 @@ import threading
 import time
 import zlib
 
-from shoal import Nodes, make_file, wait_for
+from shoal import Nodes, UnixHTTP, make_file, wait_for
 from suite import need, test
 
 SECRET = "through the looking glass"
@@ -434,6 +435,44 @@ def by_clients():
         subprocess.run(["curl", "-sSf", "-u", f"alice:{SECRET}", "-T", work / "part", f"{url}/again"], check=True, timeout=60)
         subprocess.run(["curl", "-sSf", "-u", f"alice:{SECRET}", "-C", "500000", "-T", work / "resumed", f"{url}/again"], check=True, timeout=60)
         assert got(alice(port), "again") == data
+
+
+def order(node, what, **fields):
+    connection = UnixHTTP(node.socket_path())
+    connection.request("POST", "/api/gateway/sessions/" + what, json.dumps(fields), {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    answer.read()
+    connection.close()
+    return answer.status
+
+
+@test()
+def in_the_table():
+    """the owner sees what a session does, tells it something, ends its transfer, ends it"""
+    with Nodes() as nodes:
+        a = nodes.node("a")
+        port = with_account(a)
+        a.share(make_file(a.home.parent / "big.bin", 40_000_000))
+
+        def line():
+            found = [s for s in a.api("/api/gateway/sessions")["sessions"] if s["protocol"] == "FTP"]
+            return found[0] if found else None
+        c = account(port)
+        c.ask("CLNT a client")
+        assert line()["user"] == "alice" and line()["client"] == "a client" and SECRET not in json.dumps(line())
+        number = line()["id"]
+        assert order(a, "abort", id=number) == 400  # nothing moves
+        with socket.create_connection(("127.0.0.1", c.passive())) as d:
+            assert c.ask("RETR /shared/big.bin")[0] in (125, 150)
+            d.recv(1000)
+            wait_for(lambda: line()["transferring"] and line()["path"] == "/shared/big.bin" and line()["bytes_out"] > 0, "the transfer to be seen")
+            assert order(a, "abort", id=number) == 200
+            assert c.reply()[0] == 426
+        assert order(a, "message", id=number, text="closing at six") == 200
+        assert c.ask("NOOP")[1].startswith("200-The owner of this node says: closing at six\r\n")
+        assert order(a, "disconnect", id=number, ban_s=0) == 200
+        assert c.reply()[0] == 421 and c.file.read() == b""
+        wait_for(lambda: line() is None, "the session to be gone")
 
 
 @test()
