@@ -73,9 +73,9 @@ void cli_help(void)
 {
     printf("%sshoal%s: share and fetch files between machines, without a server\n\n", bold(), plain());
     for (size_t i = 0; i < cli_command_count; i++) {
-        int at = printf("  %s%-16s%s", bold(), cli_commands[i].name, plain()) - (int)strlen(bold()) -
+        int at = printf("  %s%-18s%s", bold(), cli_commands[i].name, plain()) - (int)strlen(bold()) -
                  (int)strlen(plain());
-        print_wrapped(cli_commands[i].summary, 18, at);
+        print_wrapped(cli_commands[i].summary, 20, at);
     }
     printf("\n%sOptions of every command%s\n", bold(), plain());
     for (const struct option_spec *o = cli_global_options; o->name; o++)
