@@ -30,7 +30,7 @@ bool bans_add(struct bans *b, const struct core_alloc *alloc, core_time now, con
     struct ban *ban = place_for(b, now, key);
     memset(ban, 0, sizeof *ban);
     memcpy(ban->key, key, NODE_KEY_SIZE);
-    if (net_addr_scope(addr) == NET_SCOPE_GLOBAL)
+    if (addr && net_addr_scope(addr) == NET_SCOPE_GLOBAL)
         ban->addr = *addr;
     ban->until = until;
     return true;

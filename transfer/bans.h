@@ -21,7 +21,7 @@ struct bans {
 };
 
 void bans_fini(struct bans *b, const struct core_alloc *alloc);
-/* False: no memory, nobody is banned. */
+/* addr NULL: by key only. False: no memory, nobody is banned. */
 bool bans_add(struct bans *b, const struct core_alloc *alloc, core_time now, const uint8_t key[NODE_KEY_SIZE],
               const struct net_addr *addr, core_time until);
 bool bans_match(const struct bans *b, core_time now, const uint8_t key[NODE_KEY_SIZE],

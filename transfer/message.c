@@ -88,6 +88,10 @@ static void read_map(struct wire *w, struct message *m, uint64_t key)
 
 static void read_have(struct wire *w, struct message *m, uint64_t key)
 {
+    if (key == 3 && m->type == MESSAGE_LENT) {
+        m->on = wire_bool(w);
+        return;
+    }
     if (key != 2) {
         wire_skip(w);
         return;
@@ -174,6 +178,8 @@ static void read_key(struct wire *w, struct message *m, uint64_t key)
     case MESSAGE_CHOKE:
         if (key == 1)
             m->on = wire_bool(w);
+        else if (key == 2 && m->type == MESSAGE_CHOKE)
+            m->finish = wire_bool(w);
         else
             wire_skip(w);
         return;
@@ -191,7 +197,7 @@ static void read_key(struct wire *w, struct message *m, uint64_t key)
         read_service(w, m, key);
         return;
     }
-    if (m->type > MESSAGE_PONG) {
+    if (m->type > MESSAGE_LENT) {
         wire_skip(w);
         return;
     }
@@ -210,6 +216,7 @@ static void read_key(struct wire *w, struct message *m, uint64_t key)
         read_map(w, m, key);
         break;
     case MESSAGE_HAVE:
+    case MESSAGE_LENT:
         read_have(w, m, key);
         break;
     case MESSAGE_REQUEST:
@@ -231,7 +238,7 @@ static void message_reset(struct message *m)
     uint32_t keep = 0;
     m->type = m->channel = m->leaf = m->count = m->id = m->value = m->version = m->port = m->flags = keep;
     m->status = 0;
-    m->pack = m->all = m->on = m->proof = m->urgent = m->has_key = m->has_mac = m->has_addr = false;
+    m->pack = m->all = m->on = m->finish = m->proof = m->urgent = m->has_key = m->has_mac = m->has_addr = false;
     m->bytes = bytes_of(NULL, 0);
     m->chunk_count = m->peer_count = 0;
 }
@@ -327,13 +334,15 @@ static void write_peers(struct pack *p, const struct message *m)
 
 static void write_have(struct pack *p, const struct message *m)
 {
-    pack_map(p, 3);
+    pack_map(p, 3u + m->on);
     pack_key_uint(p, 0, m->type);
     pack_key_uint(p, 1, m->channel);
     pack_uint(p, 2);
     pack_array(p, m->chunk_count);
     for (uint32_t i = 0; i < m->chunk_count; i++)
         pack_uint(p, m->chunks[i]);
+    if (m->on)
+        pack_key_bool(p, 3, true);
 }
 
 static void write_service(struct pack *p, const struct message *m)
@@ -381,6 +390,7 @@ static void write_body(struct pack *p, const struct message *m)
         write_map(p, m);
         return;
     case MESSAGE_HAVE:
+    case MESSAGE_LENT:
         write_have(p, m);
         return;
     case MESSAGE_REQUEST:
@@ -398,7 +408,7 @@ static void write_body(struct pack *p, const struct message *m)
         write_service(p, m);
         return;
     }
-    pack_map(p, 2);
+    pack_map(p, 2u + m->finish);
     pack_key_uint(p, 0, m->type);
     if (m->type == MESSAGE_INTEREST || m->type == MESSAGE_CHOKE)
         pack_key_bool(p, 1, m->on);
@@ -406,6 +416,8 @@ static void write_body(struct pack *p, const struct message *m)
         pack_key_uint(p, 1, m->id);
     else
         pack_key_uint(p, 1, m->channel);
+    if (m->finish)
+        pack_key_bool(p, 2, true);
 }
 
 bool message_write(struct pack *p, const struct message *m)

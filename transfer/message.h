@@ -32,6 +32,7 @@ enum message_type {
     MESSAGE_CLOSE,
     MESSAGE_PING,
     MESSAGE_PONG,
+    MESSAGE_LENT,
     MESSAGE_SERVICES =
         32, /* from here on even types are questions and odd ones answers; both carry an id in key 1 */
     MESSAGE_FIND = 32,
@@ -54,7 +55,7 @@ struct message {
     uint32_t value;       /* reject: reason; find result: providers; unsupported: type; hello: features */
     uint32_t version, port, flags; /* hello */
     int status;                    /* services: 0 or an enum shoal_error */
-    bool pack, all, on, proof, urgent;
+    bool pack, all, on, finish, proof, urgent;
     bool has_key, has_mac, has_addr;
     uint8_t key[HASH_SIZE], mac[HASH_SIZE];
     struct net_addr addr; /* hello: how the sender sees us */

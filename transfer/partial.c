@@ -71,8 +71,10 @@ struct partial *partial_start(struct xfer *x, struct swarm *w, uint32_t chunk)
     if (!partial_slot(x, w, &slot))
         return NULL;
     struct partial *p = xfer_alloc(x, partial_size(w));
-    if (!p)
+    if (!p) {
+        w->partial_hint = slot; /* it is still free */
         return NULL;
+    }
     p->chunk = chunk;
     p->index = slot;
     list_init(&p->requests);

@@ -129,7 +129,7 @@ static void hurry(struct xfer *x, struct swarm *w, struct partial *p, uint32_t l
             request_cancel(x, r);
         return;
     }
-    if (r->duplicate || !r->sent || x->now < r->sent_at + 2 * urgent_wait(s) + LATE)
+    if (request_asked_twice(r) || !r->sent || x->now < r->sent_at + 2 * urgent_wait(s) + LATE)
         return;
     struct channel *c = quickest(w, p->chunk, s);
     if (!c)
@@ -137,9 +137,7 @@ static void hurry(struct xfer *x, struct swarm *w, struct partial *p, uint32_t l
     uint32_t skip = leaf - r->leaf;
     uint64_t mask = r->mask >> skip;
     uint32_t count = 64 - (uint32_t)__builtin_clzll(mask);
-    struct request *again = request_make(x, c, p, leaf, count, mask, true);
-    if (again)
-        again->duplicate = r->duplicate = true;
+    request_make(x, c, p, leaf, count, mask, true);
 }
 
 /* False: no session can take more. */

@@ -89,6 +89,7 @@ static struct session *session_new(struct xfer *x, const uint8_t key[NODE_KEY_SI
     memcpy(s->key, key, NODE_KEY_SIZE);
     s->since = s->last_in = s->last_use = x->now;
     s->window = WINDOW_START;
+    s->finish_chunk = CHUNK_NONE;
     s->timeout = x->config->request_timeout_min;
     s->timer.kind = TIMER_SESSION;
     s->timer.owner = s;

@@ -44,9 +44,10 @@ static bool hello(struct xfer *x, struct session *s, const struct message *m)
     return true;
 }
 
-static void peer_chokes(struct xfer *x, struct session *s, bool on)
+static void peer_chokes(struct xfer *x, struct session *s, bool on, bool finishes)
 {
     s->peer_choking = on;
+    s->peer_finishes = on && finishes;
     if (!on) {
         s->stalled = false;
         list_each(node, &x->fetching)
@@ -58,6 +59,7 @@ static void peer_chokes(struct xfer *x, struct session *s, bool on)
     } else { /* what was not sent yet need not be; what was sent is answered or rejected one by one */
         while (!list_empty(&s->unsent))
             request_free(x, list_object(s->unsent.next, struct request, in_session));
+        session_fill_later(x, s); /* the rest of a chunk that may be finished */
     }
 }
 
@@ -71,7 +73,7 @@ static bool dispatch(struct xfer *x, struct session *s, const struct message *m)
         choker_interest(x, s, m->on);
         return true;
     case MESSAGE_CHOKE:
-        peer_chokes(x, s, m->on);
+        peer_chokes(x, s, m->on, m->finish);
         return true;
     case MESSAGE_PING:
         s->pong_due = true;
@@ -89,7 +91,7 @@ static bool dispatch(struct xfer *x, struct session *s, const struct message *m)
     }
     if (m->type >= MESSAGE_SERVICES)
         return service_message(x, s, m);
-    return m->type > MESSAGE_PONG || channel_message(x, s, m); /* unknown types are for a later version */
+    return m->type > MESSAGE_LENT || channel_message(x, s, m); /* unknown types are for a later version */
 }
 
 int xfer_session_recv(struct xfer *x, core_time now, uint32_t session, const uint8_t *data, size_t size,

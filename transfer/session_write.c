@@ -30,7 +30,8 @@ static bool write_session(struct xfer *x, struct session *s, struct pack *p)
     if (!s->hello_sent && !write_hello(x, s, p))
         return false;
     if (s->choke_told != s->choked) {
-        if (!message_write(p, &(struct message){.type = MESSAGE_CHOKE, .on = s->choked}))
+        bool finish = s->choked && s->finish_chunk != CHUNK_NONE;
+        if (!message_write(p, &(struct message){.type = MESSAGE_CHOKE, .on = s->choked, .finish = finish}))
             return false;
         s->choke_told = s->choked;
     }
@@ -130,7 +131,7 @@ static bool write_channel(struct xfer *x, struct channel *c, struct pack *p)
     }
     if (c->todo & TODO_MAP && !write_map(x, c, p))
         return false;
-    if (c->swarm && !write_haves(c, p))
+    if (c->swarm && (!write_haves(c, p) || !lent_write(c, p)))
         return false;
     if (c->todo & TODO_PEERS) {
         if (!gossip_write(x, c, p))

@@ -83,6 +83,7 @@ struct xfer *xfer_new(const struct xfer_env *env, const struct node_identity *me
                             &x->serving, &x->fetching, &x->wakes};
     for (size_t i = 0; i < sizeof lists / sizeof *lists; i++)
         list_init(lists[i]);
+    x->idle_since = now;
     x->choke_timer.kind = TIMER_CHOKE;
     x->upload_timer.kind = TIMER_UPLOAD;
     x->download_timer.kind = TIMER_DOWNLOAD;
@@ -234,6 +235,7 @@ void xfer_leave(struct xfer *x)
     flush_hangups(x);
     flush_contents(x);
     serve_pump(x);
+    choker_uplink(x);
     flush_ready(x);
     if (!list_empty(&x->hangups) || !list_empty(&x->contents) || !list_empty(&x->ready) ||
         !list_empty(&x->wakes))

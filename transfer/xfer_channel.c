@@ -143,6 +143,7 @@ void channel_map_free(struct xfer *x, struct channel *c)
     xfer_free_memory(x, c->map, bit_bytes(w->chunks));
     c->map = NULL;
     c->map_count = 0;
+    lent_forget(x, c);
 }
 
 static void peer_has_all(struct xfer *x, struct channel *c)
@@ -243,6 +244,8 @@ static bool have_message(struct xfer *x, struct channel *c, const struct message
     for (uint32_t i = 0; i < m->chunk_count; i++)
         if (m->chunks[i] >= c->swarm->chunks)
             return false;
+    for (uint32_t i = 0; i < m->chunk_count; i++)
+        lent_seen(x, c, m->chunks[i]);
     if (!map_needed(x, c))
         return true;
     for (uint32_t i = 0; i < m->chunk_count; i++)
@@ -256,6 +259,9 @@ static bool have_message(struct xfer *x, struct channel *c, const struct message
 static void detach(struct xfer *x, struct channel *c)
 {
     struct swarm *w = c->swarm;
+    uint32_t given = w && c->number == c->session->served_channel ? serve_chunk_under_way(c->session) : CHUNK_NONE;
+    if (given != CHUNK_NONE)
+        lent_back(x, c, given);
     requests_drop_channel(x, c);
     serve_drop_channel(x, c);
     list_remove(&c->in_fetch);
@@ -274,7 +280,8 @@ static void detach(struct xfer *x, struct channel *c)
     c->swarm = NULL;
     channel_interest(x, c);
     list_remove(&c->in_swarm);
-    w->channel_count--;
+    if (--w->channel_count == 0)
+        lent_free(x, w);
     swarm_sources_changed(x, w);
 }
 
@@ -479,6 +486,8 @@ bool channel_message(struct xfer *x, struct session *s, const struct message *m)
         return c->state != CHANNEL_OPEN || map_message(x, c, m);
     case MESSAGE_HAVE:
         return c->state != CHANNEL_OPEN || have_message(x, c, m);
+    case MESSAGE_LENT:
+        return c->state != CHANNEL_OPEN || lent_message(x, c, m);
     case MESSAGE_PEERS:
         gossip_received(x, c, m);
         return true;

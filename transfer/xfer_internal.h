@@ -27,7 +27,7 @@
 #define SERVE_OUTSTANDING_MIN (128u << 10)
 #define SERVE_UNIT_LEAVES     16
 #define RUN_BYTES             (256u << 10) /* what one request aims at */
-#define WINDOW_START          (1u << 20)   /* [bytes] */
+#define WINDOW_START          (256u << 10) /* [bytes]; a slow link must not queue half a minute before anything is known of it */
 #define WINDOW_MIN            (4u * TREE_LEAF_SIZE)
 #define QUEUE_TARGET                                                                                         \
     CORE_MS(300)             /* how much of a session's time its queue should cover beyond the round trip */
@@ -35,6 +35,8 @@
 #define UNSOLICITED_GRACE 64 /* leaves nobody asked for, beyond cancelled ones, before a strike */
 #define EFFECTS_MARGIN    8  /* most effects one small step appends */
 #define PROOF_RING        4
+#define CHUNK_NONE        UINT32_MAX
+#define LENT_BACK         0x80000000u
 
 enum session_state { SESSION_DIALLING, SESSION_HANDSHAKE, SESSION_OPEN, SESSION_CLOSING };
 enum channel_state {
@@ -81,6 +83,8 @@ struct channel {
     uint32_t useful;      /* chunks it has that we still want */
     uint32_t map_next;    /* next chunk to tell in map messages */
     uint32_t have_cursor; /* into swarm->log */
+    uint32_t lent_cursor; /* into swarm->lent_log */
+    uint8_t *lent;        /* chunks that the peer, a seed, said it is giving to others; NULL: none */
     uint32_t gossip_cursor;
     core_time gossip_got;
     uint32_t serving;                 /* units at the host */
@@ -103,7 +107,7 @@ struct request {            /* a run of leaves asked of one session */
     core_time sent_at;
     uint32_t leaf;
     uint8_t count;
-    bool sent, proof, proof_came, no_proof, urgent, expired, duplicate;
+    bool sent, proof, proof_came, no_proof, urgent, expired;
 };
 
 struct cancel {
@@ -162,6 +166,7 @@ struct session {
     uint32_t urgent_bytes; /* of these for readers */
     uint32_t window;       /* [bytes] */
     bool peer_choking, stalled;
+    bool peer_finishes; /* it chokes us, but the chunks we go on with it would still finish */
     uint32_t stalls;
     core_time last_arrival, busy_since, timeout;
     struct flow flow;            /* delivery rate */
@@ -174,11 +179,15 @@ struct session {
     uint32_t serving_bytes;  /* at the host, nominal */
     struct flow serve_flow;  /* at which the host takes payload */
     bool choked, choke_told; /* what we decided; what the peer knows */
+    uint32_t served_channel, served_end; /* what went to the host last: the end of that run */
+    uint32_t finish_chunk;               /* while choked: of this chunk the rest is still served; CHUNK_NONE: nothing */
+    core_time finish_until;
     bool peer_interested, interested, interest_told;
     uint32_t interesting; /* channels with something we want */
     uint32_t lies;        /* refused runs of chunks it said it has */
     bool slot, optimistic;
     core_time waiting_since, slot_since;
+    uint32_t debt, debt_called; /* chunks lent to it that nobody else has got yet; of earlier ones, that it kept too long */
     uint64_t got_period, got_before; /* verified bytes from the peer in this and the last choke period */
 
     uint32_t ping_id, pong_id;
@@ -242,6 +251,11 @@ struct swarm {
     struct list orphans;
     uint32_t *log; /* chunks completed, in order */
     uint32_t log_count;
+    /* Of a seed: which chunks have left it for somebody, in order, so that each leaves once before any leaves twice. NULL: nobody to tell. */
+    uint8_t *lent;
+    uint32_t *lent_log; /* chunk, or chunk | LENT_BACK: not after all */
+    uint32_t *lent_to;  /* by chunk: the session it left for, until another peer has it; 0 = none */
+    uint32_t lent_count, lent_cap;
     struct list channels;
     uint32_t channel_count, seed_count;
     struct candidate *candidates;
@@ -286,8 +300,14 @@ struct xfer {
 
     struct list ready, hangups, fills, contents, serving, fetching, wakes;
     bool choke_dirty;
+    uint64_t uplink_rate, period_bytes; /* [bytes/s] as last measured, 0 = unknown; bytes_up when this choke period began */
+    uint32_t choke_waiting; /* interested sessions without a slot */
+    uint32_t idle_extra;    /* slots opened in this choke period because the uplink was idle */
+    core_time idle_tried;
     struct timer choke_timer, upload_timer, download_timer;
     core_time choke_at, optimistic_at;
+    uint64_t at_host;                /* of all sessions, nominal: 0 and nothing waiting = our uplink is idle [bytes] */
+    core_time idle_since, idle_sum;  /* CORE_NEVER: busy; idle time in this choke period */
     struct bucket upload, download;
     struct bans bans;
     uint64_t inflight; /* arrived, not yet verified and written [bytes] */
@@ -423,6 +443,7 @@ void request_mask_clear(struct xfer *x, struct request *r,
 bool session_may_request(const struct session *s);
 bool swarm_needs_proofs(const struct swarm *w);
 bool request_steal(struct xfer *x, struct channel *c);
+bool request_asked_twice(const struct request *r); /* of somebody else too */
 
 /* readers.c */
 void readers_pump(struct xfer *x, struct swarm *w);
@@ -431,7 +452,18 @@ void readers_pump(struct xfer *x, struct swarm *w);
 bool serve_request(struct xfer *x, struct channel *c, const struct message *m);
 void serve_cancel(struct xfer *x, struct channel *c, const struct message *m);
 void serve_drop_channel(struct xfer *x, struct channel *c);
-void serve_reject_all(struct xfer *x, struct session *s, enum reject_reason reason);
+void serve_choked(struct xfer *x, struct session *s); /* refuses what waits; a chunk that is half sent is finished first */
+/* lent.c */
+void lent_note(struct xfer *x, struct channel *c, uint32_t chunk);  /* it leaves for this peer */
+void lent_back(struct xfer *x, struct channel *c, uint32_t chunk);  /* it did not get there */
+void lent_free(struct xfer *x, struct swarm *w);
+void lent_seen(struct xfer *x, struct channel *c, uint32_t chunk);  /* this peer says that it has it */
+void lent_call_in(struct xfer *x, struct session *s); /* it keeps what it got: others may have it from us */
+bool lent_write(struct channel *c, struct pack *p);                 /* false: no room */
+bool lent_message(struct xfer *x, struct channel *c, const struct message *m);
+void lent_forget(struct xfer *x, struct channel *c); /* what the peer told */
+
+uint32_t serve_chunk_under_way(const struct session *s); /* CHUNK_NONE: what it was given last ended a chunk */
 void serve_release(struct xfer *x, struct channel *c); /* held early requests may go */
 void serve_pump(struct xfer *x);
 void serve_session_closed(struct xfer *x, struct session *s);
@@ -442,6 +474,8 @@ void choker_interest(struct xfer *x, struct session *s, bool interested);
 void choker_closed(struct xfer *x, struct session *s);
 void choker_update(struct xfer *x);
 void choker_timer(struct xfer *x);
+#define DEBT_FREE 8u /* chunks lent to somebody and not yet seen elsewhere, as anybody has */
+void choker_uplink(struct xfer *x); /* after every call: is it idle? */
 
 /* bitmaps, bit 0 of byte 0 first */
 static inline bool bit_get(const uint8_t *map, uint32_t i)

@@ -46,7 +46,7 @@ static void window_update(struct xfer *x, struct session *s, uint32_t bytes)
 {
     if (s->stalled) {
         s->stalled = false;
-        s->window = WINDOW_START / 4;
+        s->window = WINDOW_START;
     }
     s->stalls = 0;
     s->last_arrival = x->now;

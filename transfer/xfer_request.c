@@ -3,6 +3,7 @@
 #include "transfer/xfer_internal.h"
 
 #define ORPHANS_LOOKED_AT 64u
+#define ORPHANS_KEPT      64u /* chunks begun, beyond which they are finished wherever that goes */
 #define RATE_UNKNOWN      (256u << 10) /* [bytes/s] assumed of a session that delivered nothing yet */
 #define RTT_UNKNOWN       CORE_MS(100)
 #define RECHECK           CORE_MS(100) /* how often an idle session looks for work to take over */
@@ -17,8 +18,8 @@ uint32_t request_bytes(const struct request *r)
 
 bool session_may_request(const struct session *s)
 {
-    return (s->state == SESSION_OPEN || s->state == SESSION_HANDSHAKE) && !s->probe && !s->peer_choking &&
-           !s->stalled;
+    return (s->state == SESSION_OPEN || s->state == SESSION_HANDSHAKE) && !s->probe &&
+           (!s->peer_choking || s->peer_finishes) && !s->stalled;
 }
 
 static void outstanding_add(struct session *s, const struct request *r)
@@ -147,9 +148,6 @@ static void request_unlink(struct xfer *x, struct request *r)
     bucket_spend(&x->download, -(int64_t)request_bytes(r));
     list_remove(&r->in_session);
     list_remove(&r->in_partial);
-    struct list *left = r->partial->requests.next;
-    if (!list_empty(&r->partial->requests) && left->next == &r->partial->requests)
-        list_object(left, struct request, in_partial)->duplicate = false;
     s->request_count--;
     pool_give(&x->requests, r);
 }
@@ -269,6 +267,7 @@ void request_rejected(struct xfer *x, struct channel *c, const struct message *m
             /* Many files of an honest peer's directory may have changed since it said that it has them. */
             bool lie = !(w->pack && m->value == REJECT_FAILED);
             if (lie && c->state == CHANNEL_OPEN && channel_peer_has(c, chunk) && ++s->lies > LIES_MAX) {
+                bans_add(&x->bans, x->alloc, x->now, s->key, NULL, core_time_add(x->now, x->config->ban_time / 12));
                 session_hangup(x, s, ERR_REFUSED);
                 return;
             }
@@ -276,6 +275,8 @@ void request_rejected(struct xfer *x, struct channel *c, const struct message *m
                 channel_unhas(x, c, chunk);
         } else if (m->value == REJECT_FULL) {
             s->window = WINDOW_MIN;
+        } else if (m->value == REJECT_CHOKED) {
+            s->peer_finishes = false; /* enough, it means */
         }
         session_fill_later(x, s);
         return;
@@ -307,7 +308,7 @@ static uint32_t run_leaves(const struct channel *c)
     uint32_t slow = c->session->window / 4 / (c->leaf_bytes ? c->leaf_bytes : 1);
     leaves = leaves < 16 ? 16 : leaves > MESSAGE_RUN_MAX ? MESSAGE_RUN_MAX : leaves;
     if (leaves > slow)
-        leaves = slow < 4 ? 4 : slow;
+        leaves = slow < 2 ? 2 : slow;
     return leaves;
 }
 
@@ -335,7 +336,7 @@ static void own(struct channel *c, struct partial *p)
     }
 }
 
-/* The next chunk of the same span when it is no more common than the one before: its proof is there already,
+/* The next chunk of the same span when none is rarer: its proof is there already,
  * and disks like it. */
 static uint32_t pick_neighbour(struct channel *c)
 {
@@ -348,9 +349,17 @@ static uint32_t pick_neighbour(struct channel *c)
                             ? 1u << (TREE_SPAN_LOG2 - w->geometry.chunk_leaves_log2)
                             : 1;
     uint32_t run = w->channel_count <= 1 ? RUN_ALONE : per_span;
-    if (next % run == 0 || w->picker.available[next] > w->picker.available[next - 1])
+    if (next % run == 0 || w->picker.available[next] > w->picker.available[w->picker.order[0]])
         return PICKER_NONE;
     return next;
+}
+
+/* A seed's time is for what nobody else has: the rest of a chunk that others have can come from them. */
+static bool others_finish(const struct channel *c, const struct partial *p)
+{
+    const struct swarm *w = c->swarm;
+    return c->peer_all && w->picker.count != 0 && w->partial_count <= ORPHANS_KEPT &&
+           w->picker.available[p->chunk] > w->picker.available[w->picker.order[0]];
 }
 
 static struct partial *pick_orphan(struct channel *c)
@@ -359,7 +368,7 @@ static struct partial *pick_orphan(struct channel *c)
     list_each(node, &c->swarm->orphans)
     {
         struct partial *p = list_object(node, struct partial, in_orphans);
-        if (channel_peer_has(c, p->chunk))
+        if (channel_peer_has(c, p->chunk) && !others_finish(c, p))
             return p;
         if (++looked == ORPHANS_LOOKED_AT)
             break;
@@ -393,6 +402,17 @@ struct theft {
     bool begun;
 };
 
+bool request_asked_twice(const struct request *r)
+{
+    list_each(node, &r->partial->requests)
+    {
+        const struct request *o = list_object(node, struct request, in_partial);
+        if (o != r && !o->expired && o->leaf < r->leaf + r->count && r->leaf < o->leaf + o->count)
+            return true;
+    }
+    return false;
+}
+
 static void consider(struct xfer *x, struct channel *c, struct channel *other, struct theft *best)
 {
     struct session *victim = other->session;
@@ -400,7 +420,8 @@ static void consider(struct xfer *x, struct channel *c, struct channel *other, s
     if (victim == c->session || victim->request_count == 0 || queue <= best->queue)
         return;
     struct list *lists[] = {&victim->unsent, &victim->sent};
-    uint64_t at_host = victim->flow.rate / 4 + victim->flow.rate * victim->rtt_min_us / CORE_SECONDS(1);
+    uint64_t share = victim->flow.rate / 4 > SERVE_OUTSTANDING_MIN ? victim->flow.rate / 4 : SERVE_OUTSTANDING_MIN;
+    uint64_t at_host = share + victim->flow.rate * victim->rtt_min_us / CORE_SECONDS(1);
     for (int k = 0; k < 2; k++) {
         uint32_t looked = 0, behind = victim->outstanding;
         for (struct list *node = lists[k]->prev; node != lists[k] && looked < 8;
@@ -409,12 +430,12 @@ static void consider(struct xfer *x, struct channel *c, struct channel *other, s
             if (r->channel != other || r->expired || r->mask == 0 || r->urgent ||
                 !channel_peer_has(c, r->partial->chunk))
                 continue;
-            bool alone =
-                r->in_partial.next == &r->partial->requests && r->in_partial.prev == &r->partial->requests;
             /* What its host may hold already cannot be called back. */
             bool begun = r->sent && (lists[k]->next == node || behind < request_bytes(r) + at_host);
             behind -= behind < request_bytes(r) ? behind : request_bytes(r);
-            if (r->duplicate || !alone)
+            /* Twice the same only at the very end: before it, everything will be wanted from somebody, and an idle uplink
+             * filled with copies is lost to those who lack the chunk. */
+            if (request_asked_twice(r) || (begun && other->swarm->picker.count != 0))
                 continue;
             *best = (struct theft){r, queue, begun};
             return;
@@ -432,21 +453,37 @@ bool request_steal(struct xfer *x, struct channel *c)
     uint64_t rate = s->flow.rate ? s->flow.rate : RATE_UNKNOWN;
     uint64_t mine = session_queue_us(x, s) + (s->rtt_min_us ? s->rtt_min_us : RTT_UNKNOWN) +
                     (uint64_t)request_bytes(best.r) * CORE_SECONDS(1) / rate;
-    if ((best.begun ? 4 : 2) * mine + (best.begun ? 4 * STEAL_MARGIN : STEAL_MARGIN) >= best.queue)
+    /* While there are chunks to begin, only from a session that is far behind: what it has in hand already comes in vain. */
+    uint64_t margin = c->swarm->picker.count != 0 ? 20 * STEAL_MARGIN : best.begun ? 10 * STEAL_MARGIN : STEAL_MARGIN;
+    if ((best.begun ? 4 : 2) * mine + margin >= best.queue)
         return false;
     struct partial *p = best.r->partial;
     uint32_t skip = (uint32_t)__builtin_ctzll(best.r->mask), leaf = best.r->leaf + skip;
     uint64_t mask = best.r->mask >> skip;
     uint32_t count = 64 - (uint32_t)__builtin_clzll(mask);
-    if (best.begun) {
-        best.r->duplicate = true;
-        struct request *r = request_make(x, c, p, leaf, count, mask, false);
-        if (r)
-            r->duplicate = true;
-        return r != NULL;
-    }
-    request_cancel(x, best.r);
+    if (!best.begun)
+        request_cancel(x, best.r);
     return request_make(x, c, p, leaf, count, mask, false) != NULL;
+}
+
+/* What a slower session has not asked for yet of the chunk it goes on with. */
+static struct partial *pick_shared(const struct xfer *x, const struct channel *c)
+{
+    struct partial *best = NULL;
+    uint64_t longest = 0;
+    list_each(node, &c->swarm->channels)
+    {
+        const struct channel *other = list_object(node, struct channel, in_swarm);
+        struct partial *p = other->current;
+        if (other == c || !p || p->free == 0 || !channel_peer_has(c, p->chunk))
+            continue;
+        uint64_t queue = session_queue_us(x, other->session) + 1;
+        if (queue > longest) {
+            longest = queue;
+            best = p;
+        }
+    }
+    return best;
 }
 
 /* One run from this channel's peer; false: nothing to ask for now. */
@@ -458,13 +495,17 @@ static bool request_next(struct xfer *x, struct channel *c)
     if (c->current && c->current->free == 0)
         own(c, NULL);
     struct partial *p = c->current;
+    if (!p && c->session->peer_choking)
+        return false; /* it lets us finish what it began, no more */
     if (!p)
         p = pick_orphan(c);
     if (!p)
         p = pick_new(x, c);
+    if (!p && (p = pick_shared(x, c)) != NULL)
+        return request_from(x, c, p);
     if (!p) {
         bool found = w->partial_count != 0 && request_steal(x, c);
-        if (!found && w->partial_count != 0) {
+        if (!found && (w->partial_count != 0 || w->picker.count != 0)) { /* the latter: no memory to begin one */
             w->recheck_at = core_time_min(w->recheck_at, x->now + RECHECK);
             swarm_arm(x, w);
         }

@@ -4,6 +4,7 @@
 
 #define NOMINAL                                                                                              \
     TREE_LEAF_SIZE /* [bytes] what a leaf counts against SERVE_OUTSTANDING_MAX, whatever its size */
+#define FINISH_LONGEST CORE_SECONDS(30) /* that a choked peer may take to finish the chunk under way */
 
 static void reject(struct xfer *x, struct channel *c, uint32_t leaf, uint32_t count,
                    enum reject_reason reason)
@@ -63,6 +64,24 @@ void serve_resume(struct xfer *x, struct session *s)
         list_append_once(&x->serving, &s->in_serve);
 }
 
+uint32_t serve_chunk_under_way(const struct session *s)
+{
+    const struct channel *c = channel_get(s, s->served_channel);
+    if (!c || !c->swarm || c->state != CHANNEL_OPEN || s->served_end == 0)
+        return CHUNK_NONE;
+    const struct swarm *w = c->swarm;
+    uint32_t chunk = swarm_chunk_of(w, s->served_end - 1);
+    bool ended = s->served_end == w->geometry.leaf_count || swarm_chunk_of(w, s->served_end) != chunk;
+    return ended ? CHUNK_NONE : chunk;
+}
+
+/* Half a chunk is of no use to anybody: who had it half would fetch the rest from us once more, and so would others. */
+static bool may_finish(const struct xfer *x, const struct session *s, const struct channel *c, uint32_t leaf)
+{
+    return s->finish_chunk != CHUNK_NONE && x->now < s->finish_until && c->number == s->served_channel && c->swarm &&
+           swarm_chunk_of(c->swarm, leaf) == s->finish_chunk;
+}
+
 /* False: malformed. While the host still looks for the content, requests are held; their range is checked
  * when it is known. */
 bool serve_request(struct xfer *x, struct channel *c, const struct message *m)
@@ -72,8 +91,9 @@ bool serve_request(struct xfer *x, struct channel *c, const struct message *m)
     if (w && (m->leaf >= w->geometry.leaf_count || m->count > w->geometry.leaf_count - m->leaf))
         return false;
     choker_interest(x, s, true);
-    if (s->choked || s->serve_count >= SESSION_SERVES_MAX) {
-        reject(x, c, m->leaf, m->count, s->choked ? REJECT_CHOKED : REJECT_FULL);
+    bool choked = s->choked && !may_finish(x, s, c, m->leaf);
+    if (choked || s->serve_count >= SESSION_SERVES_MAX) {
+        reject(x, c, m->leaf, m->count, choked ? REJECT_CHOKED : REJECT_FULL);
         return true;
     }
     struct serve *r = pool_take(&x->serves);
@@ -88,8 +108,18 @@ bool serve_request(struct xfer *x, struct channel *c, const struct message *m)
     r->proof = m->proof;
     r->urgent = m->urgent;
     link_serve(s, r);
+    if (w)
+        lent_note(x, c, swarm_chunk_of(w, m->leaf)); /* now, not when its turn comes: the others choose meanwhile */
     serve_resume(x, s);
     return true;
+}
+
+/* A run that will not be served, of a chunk of which nothing was. */
+static void serve_forgotten(struct xfer *x, const struct serve *r)
+{
+    struct swarm *w = r->channel->swarm;
+    if (w && r->leaf % (1u << w->geometry.chunk_leaves_log2) == 0)
+        lent_back(x, r->channel, swarm_chunk_of(w, r->leaf));
 }
 
 void serve_cancel(struct xfer *x, struct channel *c, const struct message *m)
@@ -100,6 +130,7 @@ void serve_cancel(struct xfer *x, struct channel *c, const struct message *m)
         struct serve *r = list_object(node, struct serve, in_session);
         /* A run that is under way has moved on: what is left of it still ends where the request ended. */
         if (r->channel == c && r->leaf >= m->leaf && r->leaf + r->count == m->leaf + m->count) {
+            serve_forgotten(x, r);
             serve_free(x, s, r);
             return;
         }
@@ -112,19 +143,32 @@ void serve_drop_channel(struct xfer *x, struct channel *c)
     list_each_safe(node, &s->serves)
     {
         struct serve *r = list_object(node, struct serve, in_session);
-        if (r->channel == c)
+        if (r->channel == c) {
+            serve_forgotten(x, r);
             serve_free(x, s, r);
+        }
     }
 }
 
-void serve_reject_all(struct xfer *x, struct session *s, enum reject_reason reason)
+void serve_choked(struct xfer *x, struct session *s)
 {
-    while (!list_empty(&s->serves) && s->state != SESSION_CLOSING) {
-        struct serve *r = list_object(s->serves.next, struct serve, in_session);
+    const struct channel *under_way = channel_get(s, s->served_channel);
+    /* A leech's chunks are at others too: there it is for those who give. */
+    bool worth = (under_way && under_way->swarm && under_way->swarm->complete) || s->got_period + s->got_before != 0;
+    s->finish_chunk = worth ? serve_chunk_under_way(s) : CHUNK_NONE;
+    s->finish_until = core_time_add(x->now, FINISH_LONGEST);
+    list_each_safe(node, &s->serves)
+    {
+        struct serve *r = list_object(node, struct serve, in_session);
         struct channel *c = r->channel;
         uint32_t leaf = r->leaf, count = r->count;
+        if (may_finish(x, s, c, leaf))
+            continue;
+        serve_forgotten(x, r);
         serve_free(x, s, r);
-        reject(x, c, leaf, count, reason);
+        reject(x, c, leaf, count, REJECT_CHOKED);
+        if (s->state == SESSION_CLOSING)
+            return;
     }
 }
 
@@ -143,6 +187,8 @@ void serve_session_closed(struct xfer *x, struct session *s)
         pool_give(&x->serves, r);
     }
     s->reject_count = 0;
+    x->at_host -= s->serving_bytes;
+    s->serving_bytes = 0;
     list_remove(&s->in_serve);
 }
 
@@ -200,10 +246,16 @@ static void serve_unit(struct xfer *x, struct session *s, struct serve *r)
     if (s->serving_bytes == 0)
         flow_start(&s->serve_flow, x->now);
     s->serving_bytes += count * NOMINAL;
+    x->at_host += count * NOMINAL;
     bucket_spend(&x->upload, (int64_t)count * c->leaf_bytes);
+    lent_note(x, c, swarm_chunk_of(c->swarm, r->leaf)); /* asked for before the channel was open */
     r->proof = false;
     r->leaf += count;
     r->count -= count;
+    s->served_channel = c->number;
+    s->served_end = r->leaf;
+    if (s->choked && serve_chunk_under_way(s) != s->finish_chunk)
+        s->finish_chunk = CHUNK_NONE; /* it is finished */
     if (r->count == 0)
         serve_free(x, s, r);
 }
@@ -265,6 +317,7 @@ void xfer_served(struct xfer *x, core_time now, uint32_t session, uint32_t chann
         core_assert(s->serving_bytes >= count * NOMINAL);
         c->serving--;
         s->serving_bytes -= count * NOMINAL;
+        x->at_host -= count * NOMINAL;
         s->last_use = x->now;
         bucket_spend(&x->upload, (int64_t)bytes - (int64_t)count * c->leaf_bytes);
         served_bytes(x, s, c, bytes);
