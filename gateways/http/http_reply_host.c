@@ -323,6 +323,18 @@ static bool file_ok(struct conn *c)
     return false;
 }
 
+/* The first n bytes of the buffer are what comes next; with the head in front when that has not gone yet. */
+static void file_send(struct conn *c, size_t n)
+{
+    uv_buf_t bufs[2];
+    unsigned count = put_head(c, bufs);
+    c->file.offset += n;
+    c->file.left -= n;
+    c->left -= n;
+    bufs[count++] = uv_buf_init(c->file.buffer, (unsigned)n);
+    send_bufs(c, bufs, count);
+}
+
 static void on_file_read(uv_fs_t *request)
 {
     struct conn *c = request->data;
@@ -338,13 +350,7 @@ static void on_file_read(uv_fs_t *request)
         http_conn_close(c);
         return;
     }
-    c->file.offset += (uint64_t)n;
-    c->file.left -= (uint64_t)n;
-    c->left -= (uint64_t)n;
-    uv_buf_t bufs[2];
-    unsigned count = put_head(c, bufs);
-    bufs[count++] = uv_buf_init(c->file.buffer, (unsigned)n);
-    send_bufs(c, bufs, count);
+    file_send(c, (size_t)n);
 }
 
 /* Once for each file, no larger than what is left of it. */
@@ -423,13 +429,7 @@ static void file_wait(struct conn *c)
     }
     if (!file_ok(c))
         return;
-    c->file.offset += (uint64_t)n;
-    c->file.left -= (uint64_t)n;
-    c->left -= (uint64_t)n;
-    uv_buf_t bufs[2];
-    unsigned count = put_head(c, bufs);
-    bufs[count++] = uv_buf_init(c->file.buffer, (unsigned)n);
-    send_bufs(c, bufs, count);
+    file_send(c, (size_t)n);
 }
 
 static bool send_head_raw(struct conn *c, int socket)

@@ -282,6 +282,7 @@ static bool moved(struct gateways *g, struct http_exchange *x, const struct web_
     return true;
 }
 
+#define READ_METHODS "Allow: GET, HEAD, OPTIONS\r\n"
 #define HOME_METHODS "Allow: GET, HEAD, PUT, POST, DELETE, OPTIONS\r\n"
 
 static void refuse(struct http_exchange *x, unsigned status, const char *why)
@@ -353,9 +354,9 @@ static void to_content(struct gateways *g, struct http_exchange *x, const struct
         to_home(g, x, o, path);
     } else if (m != HTTP_GET && m != HTTP_HEAD) {
         if (m == HTTP_OPTIONS)
-            http_reply(x, 204, NULL, "Allow: GET, HEAD, OPTIONS\r\n", NULL, 0);
+            http_reply(x, 204, NULL, READ_METHODS, NULL, 0);
         else
-            web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this place is read only");
+            web_error(x, 405, READ_METHODS, "this place is read only");
     } else if (!moved(g, x, o, path) && !moved_site(g, x, o, path)) {
         content_for_reader(g, x, path);
     }
@@ -374,7 +375,7 @@ static void to_metrics(struct gateways *g, struct http_exchange *x, const struct
     if (status)
         refuse(x, status, why);
     else if (x->head->method != HTTP_GET && x->head->method != HTTP_HEAD)
-        web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "these are numbers: they can only be read");
+        web_error(x, 405, READ_METHODS, "these are numbers: they can only be read");
     else
         web_metrics(g, x);
 }
@@ -388,13 +389,19 @@ static void to_page(struct gateways *g, struct http_exchange *x, const struct we
         return;
     }
     if (x->head->method != HTTP_GET && x->head->method != HTTP_HEAD) {
-        web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this is a page: it can only be read");
+        web_error(x, 405, READ_METHODS, "this is a page: it can only be read");
     } else if (o->host == WEB_HOST_LOCAL && o->navigation) {
         snprintf(extra, sizeof extra, "Location: http://127.0.0.1:%u%.100s\r\n", web_of(g)->address.port, path);
         http_reply(x, 307, NULL, extra, NULL, 0);
     } else {
         web_page(g, x, page);
     }
+}
+
+static bool path_of(struct http_exchange *x, char path[CONTENT_PATH_MAX])
+{
+    struct bytes raw = http_text(x->bytes, x->head->path);
+    return http_decode(path, CONTENT_PATH_MAX, raw.size ? raw : bytes_of("/", 1), false) >= 0;
 }
 
 static void handle(void *owner, struct http_exchange *x)
@@ -419,8 +426,7 @@ static void handle(void *owner, struct http_exchange *x)
         http_reply(x, 204, NULL, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS\r\n", NULL, 0);
         return;
     }
-    struct bytes raw = http_text(x->bytes, x->head->path);
-    if (http_decode(path, sizeof path, raw.size ? raw : bytes_of("/", 1), false) < 0) {
+    if (!path_of(x, path)) {
         web_error(x, 400, NULL,
                   "The path is not one: bad percent-encoding, control characters, or too long.");
         return;
@@ -442,7 +448,7 @@ static void handle(void *owner, struct http_exchange *x)
         else
             api_handle(g, x, &caller);
     } else if (x->head->method == HTTP_OPTIONS) {
-        http_reply(x, 204, NULL, "Allow: GET, HEAD, OPTIONS\r\n", NULL, 0);
+        http_reply(x, 204, NULL, READ_METHODS, NULL, 0);
     } else if (strcmp(path, "/metrics") == 0) {
         to_metrics(g, x, &o);
     } else {
@@ -458,11 +464,10 @@ static void begin(void *owner, struct http_exchange *x)
     char path[CONTENT_PATH_MAX];
     const char *why;
     enum http_method m = x->head->method;
-    struct bytes raw = http_text(x->bytes, x->head->path);
     struct web_caller caller;
     web_request_begins(x);
     if ((m != HTTP_PUT && m != HTTP_POST) || x->head->form == HTTP_ASTERISK ||
-        http_decode(path, sizeof path, raw.size ? raw : bytes_of("/", 1), false) < 0)
+        !path_of(x, path))
         return;
     web_origin_of(&o, x->head, x->bytes, g->app->config.http_names);
     bool upload = m == HTTP_POST && strcmp(path, "/api/upload") == 0;
@@ -475,7 +480,7 @@ static void begin(void *owner, struct http_exchange *x)
     if (o.host == WEB_HOST_BAD || o.host == WEB_HOST_CONTENT || (!is_content(path) && !upload))
         return; /* `handle` says so */
     if (!upload && !is_below(path, "/home")) {
-        web_error(x, 405, "Allow: GET, HEAD, OPTIONS\r\n", "this place is read only: only /home/ is not");
+        web_error(x, 405, READ_METHODS, "this place is read only: only /home/ is not");
         return;
     }
     unsigned status = home_refused(g, x, &o, &caller, &why);
