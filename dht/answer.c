@@ -150,6 +150,7 @@ static int renew(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const 
     uint64_t first = get_be64(w), last = get_be64(w + 8);
     uint32_t count = 0;
     uint8_t sum[16] = {0};
+    n->upload_left -= n->storage.count; /* a look at everything we hold is paid like as many bytes */
     for (int pass = 0; pass < 2; pass++) {
         for (uint32_t i = 0; i < n->storage.count; i++) {
             struct dht_stored *r = n->storage.heap[i];

@@ -209,6 +209,39 @@ static void test_withdrawal_of_others(void **state)
     world_free(w);
 }
 
+/* A renewal makes the holder look at all it holds: that is paid from the same quota as answers, so that nobody gets it for a datagram. */
+static void test_renewals_are_paid_for(void **state)
+{
+    (void)state;
+    struct world *w = settled(16, 20, NULL);
+    struct stranger s;
+    uint8_t keys[DHT_PUT_KEYS_MAX * 32], renew[DHT_RENEW_SIZE] = {0};
+    stranger_init(&s, w, 1, net_addr_v4(127, 0, 0, 2, 777));
+    struct dht_message get = {.type = DHT_GET, .key = keys, .kind = DHT_PROVIDER, .flags = DHT_FLAG_UNLISTED};
+    world_key(keys, 2, 1);
+    assert_int_equal(stranger_send(&s, w, 4, &get, 300), 0);
+    struct dht_message put = {.type = DHT_PUT, .kind = DHT_PROVIDER, .has_token = true, .flags = DHT_FLAG_UNLISTED};
+    memcpy(put.token, s.m.token, DHT_TOKEN_SIZE);
+    put.keys = bytes_of(keys, sizeof keys);
+    for (uint32_t i = 0; i < 100; i++) {
+        for (uint32_t k = 0; k < DHT_PUT_KEYS_MAX; k++)
+            world_key(keys + 32 * k, 3, i * DHT_PUT_KEYS_MAX + k);
+        assert_int_equal(stranger_send(&s, w, 4, &put, 0), 0);
+    }
+    assert_int_equal(status_of(w, 4).records, 100 * DHT_PUT_KEYS_MAX);
+    put.keys = bytes_of(NULL, 0);
+    put.renew = bytes_of(renew, sizeof renew);
+    uint32_t looked = 0;
+    while (looked < 2000 && stranger_send(&s, w, 4, &put, 0) == 0)
+        looked++;
+    printf("renewals of 3,000 records for nothing: %u, then the quota\n", looked);
+    assert_true(looked > 20);
+    assert_true(looked < 200);
+    world_run(w, w->now + CORE_SECONDS(5));
+    assert_int_equal(stranger_send(&s, w, 4, &put, 0), 0); /* the quota comes back */
+    world_free(w);
+}
+
 /* A captured answer: again, from another address, with a wrong id, sealed by another key. None is taken. */
 static struct {
     uint32_t from, to;
@@ -592,7 +625,7 @@ int main(void)
         cmocka_unit_test(test_flood),               cmocka_unit_test(test_upload_cap),
         cmocka_unit_test(test_wrong_clock),         cmocka_unit_test(test_loss_and_dead),
         cmocka_unit_test(test_churn),               cmocka_unit_test(test_alone_and_back),
-        cmocka_unit_test(test_withdrawal_of_others),
+        cmocka_unit_test(test_withdrawal_of_others), cmocka_unit_test(test_renewals_are_paid_for),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
