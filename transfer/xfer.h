@@ -141,8 +141,6 @@ void xfer_reader_clear(struct xfer *x, core_time now, uint32_t swarm, uint32_t r
 /* Answer to EFFECT_CONTENT, in the same drain or later. swarm: a swarm of this content (added on demand), or 0 = not here. The core checks
  * the peer's MAC against the swarm's root and answers with its own, or refuses in a way that says nothing. */
 void xfer_content_answer(struct xfer *x, core_time now, uint32_t session, uint32_t channel, uint32_t swarm, struct effects *out);
-/* True when the peer opens the pack of the content rather than the content itself: ask before xfer_content_answer. */
-bool xfer_channel_pack(const struct xfer *x, uint32_t session, uint32_t channel);
 /* EFFECT_SERVE was carried out: `bytes` of payload were handed to the stream. status: 0, or ERR_IO, ERR_CHANGED...: the request is
  * rejected. ERR_CHANGED and ERR_NOT_FOUND: the content is not what it was. The swarm stops serving, with XFER_NOTICE_TROUBLE; of a pack only
  * these entries are refused, each time they are asked for, with XFER_NOTICE_ENTRY, and the others go on. */

@@ -404,13 +404,6 @@ void xfer_content_answer(struct xfer *x, core_time now, uint32_t session, uint32
     xfer_leave(x);
 }
 
-bool xfer_channel_pack(const struct xfer *x, uint32_t session, uint32_t channel)
-{
-    struct session *s = session_live(x, session);
-    struct channel *c = s ? channel_get(s, channel) : NULL;
-    return c && c->pack;
-}
-
 static void opened(struct xfer *x, struct channel *c, const struct message *m)
 {
     if (!c->ours || c->state != CHANNEL_OPENING || c->todo & TODO_OPEN)

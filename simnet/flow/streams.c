@@ -319,7 +319,7 @@ void streams_raw_close(struct streams *s, struct stream *t)
 static void content(struct streams *s, uint32_t i, const struct effect *x, struct bytes key)
 {
     core_assert(key.size == HASH_SIZE);
-    bool pack = xfer_channel_pack(core(s, i), x->u.content.session, x->u.content.channel);
+    bool pack = x->u.content.pack;
     uint32_t swarm = s->env.swarm(s->env.context, i, key.data, pack);
     xfer_content_answer(core(s, i), now(s), x->u.content.session, x->u.content.channel, swarm, out(s));
     s->env.carry(s->env.context, i);

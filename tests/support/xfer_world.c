@@ -451,7 +451,7 @@ static void answer_content(struct xworld *w, struct xworld_node *n, const struct
 {
     uint32_t swarm = 0;
     struct bytes key = effects_bytes(&w->out, e);
-    bool pack = xfer_channel_pack(n->xfer, e->u.content.session, e->u.content.channel);
+    bool pack = e->u.content.pack;
     core_assert(key.size == HASH_SIZE);
     for (uint32_t i = 0; n->answers_content && i < w->content_count; i++)
         if (w->contents[i].pack == pack && memcmp(w->contents[i].provider_key, key.data, HASH_SIZE) == 0)
