@@ -10,7 +10,7 @@ void dht_config_default(struct dht_config *c)
 {
     *c = (struct dht_config){
         .k = 16,
-        .alpha = 3,
+        .alpha = 5,
         .paths = 4,
         .replicas = {0, 16, 8, 8, 8},
         .pending_max = 32,

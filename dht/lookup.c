@@ -195,10 +195,19 @@ static bool converged(const struct dht_lookup *l, int family, uint32_t alpha)
     return answered == alpha;
 }
 
+/* A find whose target is a node's own position: nobody can be nearer. */
+static struct dht_candidate *exact(struct dht_lookup *l)
+{
+    return l->mode == DHT_MODE_FIND && l->count && l->candidates[0].distance == 0 ? &l->candidates[0] : NULL;
+}
+
 struct dht_candidate *dht_lookup_next(struct dht_lookup *l, const struct dht_config *config)
 {
-    if (l->asked >= 8u * config->k)
-        return NULL;
+    struct dht_candidate *it = exact(l);
+    if (l->asked >= 8u * config->k || (it && (it->state == DHT_ANSWERED || it->state == DHT_ASKED)))
+        return NULL; /* while it is not late, nobody else need be asked */
+    if (it && it->state == DHT_NEW)
+        return it; /* beyond alpha: it is what all the others are asked for */
     for (int family = 0; family < DHT_FAMILIES; family++) {
         if (!(l->families & DHT_WANT(family)))
             continue;
@@ -222,8 +231,11 @@ struct dht_candidate *dht_lookup_next(struct dht_lookup *l, const struct dht_con
     return NULL;
 }
 
-bool dht_lookup_finished(const struct dht_lookup *l, const struct dht_config *config)
+bool dht_lookup_finished(struct dht_lookup *l, const struct dht_config *config)
 {
+    const struct dht_candidate *it = exact(l);
+    if (it && it->state == DHT_ANSWERED)
+        return true;
     bool spent = l->asked >= 8u * config->k;
     for (int family = 0; family < DHT_FAMILIES; family++) {
         if (!(l->families & DHT_WANT(family)))

@@ -84,7 +84,8 @@ struct dht_candidate *dht_lookup_add(struct dht_lookup *l, const struct dht_conf
 struct dht_candidate *dht_lookup_find(struct dht_lookup *l, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr);
 /* The next candidate to ask now, or NULL (enough are under way, or nothing is left). The caller sends, then sets ASKED. */
 struct dht_candidate *dht_lookup_next(struct dht_lookup *l, const struct dht_config *config);
-bool dht_lookup_finished(const struct dht_lookup *l, const struct dht_config *config);
+/* Also, at once, when a find for a node's own position has its answer. */
+bool dht_lookup_finished(struct dht_lookup *l, const struct dht_config *config);
 void dht_lookup_mark_answered(struct dht_lookup *l, struct dht_candidate *c);
 void dht_lookup_mark_slow(struct dht_lookup *l, struct dht_candidate *c);
 void dht_lookup_mark_failed(struct dht_lookup *l, struct dht_candidate *c);
