@@ -59,6 +59,32 @@ static void test_fifty_nodes_join(void **state)
     world_free(w);
 }
 
+/* A find for a node's own position is answered by that node, and asks no more than it takes to learn of it. */
+static void test_find_of_a_node(void **state)
+{
+    (void)state;
+    struct world *w = world_new(6, 60, NULL, &core_crypto_cheap);
+    world_join_all(w);
+    world_run(w, w->now + CORE_SECONDS(20));
+    uint64_t asked = 0;
+    for (uint32_t op = 1; op <= 50; op++) {
+        uint8_t position[32];
+        uint32_t asker = op % w->count, sought = (op * 7 + 3) % w->count;
+        if (asker == sought)
+            continue;
+        node_position(position, w->nodes[sought].me.key, w->nodes[sought].dht->env->crypto);
+        assert_int_equal(world_find(w, asker, position, op), 0);
+        const struct world_notice *done = world_wait(w, asker, op, CORE_SECONDS(10));
+        assert_non_null(done);
+        assert_int_equal(done->x.u.notice.status, 0);
+        assert_memory_equal(world_notice_find(w, asker, op, DHT_NOTICE_NODE, 0)->x.u.notice.node.key, w->nodes[sought].me.key, 32);
+        asked += done->x.u.notice.b;
+    }
+    printf("a find for one of 60 nodes asks %.1f\n", (double)asked / 50);
+    assert_true(asked <= 50 * 6); /* all the k closest would be 16 */
+    world_free(w);
+}
+
 /* Joined and settled; announcements and records follow. */
 static struct world *settled(uint64_t seed, uint32_t count, const struct dht_config *config, const struct core_crypto *crypto)
 {
@@ -214,6 +240,7 @@ static void test_idle_traffic(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_find_of_a_node),
         cmocka_unit_test(test_fifty_nodes_join), cmocka_unit_test(test_provider),
         cmocka_unit_test(test_signed_records),   cmocka_unit_test(test_idle_traffic),
     };
