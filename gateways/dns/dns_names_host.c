@@ -1,38 +1,59 @@
-/* What a name stands for: content ids, this node, and node ids; queries that wait. */
+/* What a name stands for: content ids, and what the node knows of names (node/host/names.h); queries that
+ * wait until it knows more. */
 #include <ifaddrs.h>
 #include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <utlist.h>
 #include "gateways/dns/dns_internal_host.h"
 #include "node/base/assert.h"
 #include "node/host/names.h"
 #include "transfer/content.h"
 
-static void self(struct dns_gateway *d, struct dns_who *out)
-{
-    struct app *app = d->g->app;
-    node_id_format(out->id, app->me.key);
-    out->address_count = app_addresses(app, out->addresses, DNS_ADDRESSES_MAX);
-    memcpy(out->services, d->server.services, sizeof out->services);
-    out->service_count = d->server.service_count;
-}
+#define LOOK_NS UINT64_C(1000000000)
+#define STALE_S                                                                                              \
+    (60 *                                                                                                    \
+     60) /* a profile that nobody has confirmed for so long, though it was looked for, is told as stale */
 
-/* What a profile says, as far as there is one. */
-static void told(const struct name_info *info, struct dns_who *out)
+_Static_assert(DNS_TEXT_MAX >= NAME_SIZE, "a nickname fits");
+_Static_assert((int)DNS_ADDRESSES_MAX >= (int)PROFILE_ADDRESSES_MAX, "a profile's addresses fit");
+_Static_assert((int)DNS_SERVICES_MAX >= (int)PROFILE_SERVICES_MAX, "a profile's services fit");
+
+/* ---- What is known ---- */
+
+static void take_profile(struct dns_who *out, const struct profile *p)
 {
-    const struct profile *p = &info->profile;
-    out->stale = info->stale;
     snprintf(out->nickname, sizeof out->nickname, "%s", p->nickname);
     if (p->has_site)
         content_id_format(out->site, &p->site);
-    for (unsigned i = 0; i < p->address_count && i < DNS_ADDRESSES_MAX; i++)
-        out->addresses[out->address_count++] = p->addresses[i];
-    for (unsigned i = 0; i < p->service_count && i < DNS_SERVICES_MAX; i++) {
-        struct dns_service *to = &out->services[out->service_count++];
-        memcpy(to->name, p->services[i].name, sizeof to->name);
-        to->port = p->services[i].port;
+    memcpy(out->addresses, p->addresses, p->address_count * sizeof *p->addresses);
+    out->address_count = p->address_count;
+    for (unsigned i = 0; i < p->service_count; i++) {
+        snprintf(out->services[i].name, sizeof out->services[i].name, "%s", p->services[i].name);
+        out->services[i].port = p->services[i].port;
     }
+    out->service_count = p->service_count;
+}
+
+/* This node's addresses, looked up at most every second: the system is asked for its interfaces. */
+static uint32_t mine(struct dns_gateway *d, const struct net_addr **out)
+{
+    uint64_t now = uv_hrtime();
+    if (d->mine_at == 0 || now - d->mine_at > LOOK_NS) {
+        d->mine_count = app_addresses(d->g->app, d->mine, DNS_ADDRESSES_MAX);
+        d->mine_at = now;
+    }
+    *out = d->mine;
+    return d->mine_count;
+}
+
+/* This node needs no profile to be asked for: it knows where it is. */
+static void take_self(struct dns_gateway *d, struct dns_who *out)
+{
+    const struct net_addr *list;
+    out->address_count = mine(d, &list);
+    memcpy(out->addresses, list, out->address_count * sizeof *list);
+    memcpy(out->services, d->server.services, sizeof out->services);
+    out->service_count = d->server.service_count;
 }
 
 static int find(void *owner, const char *text, struct dns_who *out)
@@ -42,30 +63,38 @@ static int find(void *owner, const char *text, struct dns_who *out)
     struct name_info info;
     memset(out, 0, sizeof *out);
     if (strlen(text) == CONTENT_ID_TEXT_SIZE) {
-        int r = content_id_parse(&content, text);
         out->is_content = true;
         snprintf(out->id, sizeof out->id, "%s", text);
-        return r;
+        return content_id_parse(&content, text);
     }
     int r = names_known(d->g->app->names, text, &info);
     if (r != 0 && r != ERR_BUSY)
         return r;
-    if (memcmp(info.node, d->g->app->me.key, NODE_KEY_SIZE) == 0) {
-        self(d, out);
-        snprintf(out->nickname, sizeof out->nickname, "%s", info.profile.nickname);
-        if (info.profile.has_site)
-            content_id_format(out->site, &info.profile.site);
+    node_id_format(out->id, info.node);
+    if (r == 0 && info.has_profile) {
+        take_profile(out, &info.profile);
+        out->stale = info.expired || (info.stale && info.age_s > STALE_S);
+    }
+    if (memcmp(info.node, d->g->app->me.key, sizeof info.node) == 0) {
+        take_self(d, out);
+        out->stale = false;
         return 0;
     }
-    node_id_format(out->id, info.node);
-    told(&info, out);
     return r;
 }
 
 static bool find_at(void *owner, const struct net_addr *at, char text[DNS_TEXT_MAX])
 {
     struct dns_gateway *d = owner;
+    const struct net_addr *list;
     struct name_info info;
+    uint32_t count = mine(d, &list);
+    for (uint32_t i = 0; i < count; i++) {
+        if (net_addr_same_ip(&list[i], at)) {
+            node_id_format(text, d->g->app->me.key);
+            return true;
+        }
+    }
     if (!names_at_address(d->g->app->names, at, &info))
         return false;
     if (info.petname[0])
@@ -76,13 +105,12 @@ static bool find_at(void *owner, const struct net_addr *at, char text[DNS_TEXT_M
 }
 
 /* An interface has both families as a rule: which other address is on the one that has this? */
-static bool beside(void *owner, const struct net_addr *address, bool v6, struct net_addr *out)
+static bool look_beside(const struct net_addr *address, bool v6, struct net_addr *out)
 {
     struct ifaddrs *all, *it;
     char name[IF_NAMESIZE] = "";
     struct net_addr a;
     bool found = false;
-    (void)owner;
     if (getifaddrs(&all) != 0)
         return false;
     for (it = all; it && !name[0]; it = it->ifa_next)
@@ -103,6 +131,21 @@ static bool beside(void *owner, const struct net_addr *address, bool v6, struct 
     return found;
 }
 
+static bool beside(void *owner, const struct net_addr *address, bool v6, struct net_addr *out)
+{
+    struct dns_gateway *d = owner;
+    uint64_t now = uv_hrtime();
+    if (d->beside_at == 0 || now - d->beside_at > LOOK_NS || d->beside_v6 != v6 ||
+        !net_addr_same_ip(&d->beside_of, address)) {
+        d->beside_at = now;
+        d->beside_of = *address;
+        d->beside_v6 = v6;
+        d->beside_found = look_beside(address, v6, &d->beside);
+    }
+    *out = d->beside;
+    return d->beside_found;
+}
+
 void dns_names_start(struct dns_gateway *d)
 {
     d->server.find = find;
@@ -113,74 +156,94 @@ void dns_names_start(struct dns_gateway *d)
 
 /* ---- Queries that wait ---- */
 
-static void waiting_free(struct dns_waiting *w)
+static void unlink_waiting(struct dns_waiting *w)
 {
-    DL_DELETE(w->d->waiting, w);
+    if (w->prev)
+        w->prev->next = w->next;
+    else
+        w->d->waiting = w->next;
+    if (w->next)
+        w->next->prev = w->prev;
     w->d->waiting_count--;
-    free(w);
 }
 
 static void on_found(void *context, int status, const struct name_info *info)
 {
     struct dns_waiting *w = context;
     struct dns_gateway *d = w->d;
-    uint8_t udp[DNS_UDP_MAX], *out = w->asker.tcp ? d->scratch : udp;
-    (void)status; /* found or not: the answer says what is known now */
+    uint8_t answer[DNS_UDP_MAX];
+    bool tcp = w->asker.tcp;
+    (void)status; /* found or not: what is in memory now is the answer */
     (void)info;
-    w->call = NULL;
-    DL_DELETE(d->waiting, w); /* an answer may close the connection, which forgets all that wait for it */
-    d->waiting_count--;
+    unlink_waiting(w);
     if (!d->closing) {
-        size_t size = dns_answer(&d->server, host_now(&d->g->app->core), &w->asker, bytes_of(w->query, w->size), out,
-                                 w->asker.tcp ? DNS_MESSAGE_MAX : DNS_UDP_MAX, NULL);
-        if (w->asker.tcp && w->conn)
+        uint8_t *out = tcp ? d->scratch : answer;
+        size_t size = dns_answer(&d->server, uv_hrtime() / 1000, &w->asker, bytes_of(w->query, w->size), out,
+                                 tcp ? DNS_MESSAGE_MAX : sizeof answer, NULL);
+        core_assert(size > 0 && size != DNS_LATER); /* it was a whole query before */
+        if (tcp)
             dns_tcp_late(w->conn, out, size);
-        else if (!w->asker.tcp && size)
+        else
             dns_udp_send(d, &w->asker, out, size);
     }
     free(w);
 }
 
-static bool same_source(const struct dns_waiting *w, const struct dns_asker *asker, const struct dns_conn *conn)
+/* An asker that got no answer yet asks again: it is answered once. And one asker does not fill the list; what
+ * asks from loopback may ask for many (a resolver). */
+static bool may_wait(const struct dns_gateway *d, const struct dns_asker *asker, const struct dns_conn *conn,
+                     struct bytes query, bool *again)
 {
-    return conn ? w->conn == conn : !w->conn && net_addr_same_ip(&w->asker.from, &asker->from);
+    bool loopback = net_addr_scope(&asker->from) == NET_SCOPE_LOOPBACK;
+    uint32_t same = 0;
+    *again = false;
+    for (const struct dns_waiting *w = d->waiting; w; w = w->next) {
+        same += conn ? w->conn == conn : net_addr_same_ip(&w->asker.from, &asker->from);
+        if (!conn && !w->conn && net_addr_equal(&w->asker.from, &asker->from) &&
+            bytes_equal(bytes_of(w->query, w->size), query)) {
+            *again = true;
+            return true;
+        }
+    }
+    return d->waiting_count < DNS_WAITING_MAX && same < (loopback ? DNS_WAITING_MAX / 2 : DNS_WAITING_SOURCE);
 }
 
 bool dns_names_wait(struct dns_gateway *d, const struct dns_asker *asker, struct dns_conn *conn,
                     struct bytes query, const char *text)
 {
-    struct dns_waiting *w;
-    unsigned same = 0;
-    DL_FOREACH(d->waiting, w)
-    same += same_source(w, asker, conn);
-    if (d->waiting_count >= DNS_WAITING_MAX || same >= DNS_WAITING_SOURCE)
+    bool again, link = !net_addr_is_v4(&asker->from) && net_addr_scope(&asker->from) == NET_SCOPE_LINK_LOCAL;
+    if (!conn && link) /* its interface is known only as long as its datagram is */
         return false;
-    w = calloc(1, sizeof *w + query.size);
+    if (!may_wait(d, asker, conn, query, &again))
+        return false;
+    if (again)
+        return true;
+    struct dns_waiting *w = malloc(sizeof *w + query.size);
     if (!w)
         return false;
-    w->d = d;
-    w->asker = *asker;
-    w->conn = conn;
-    w->size = query.size;
+    *w = (struct dns_waiting){.d = d, .next = d->waiting, .asker = *asker, .conn = conn, .size = query.size};
     memcpy(w->query, query.data, query.size);
-    DL_APPEND(d->waiting, w);
+    w->call = names_resolve(d->g->app->names, text,
+                            host_now(&d->g->app->core) + DNS_ANSWER_MS * UINT64_C(1000), on_found, w);
+    if (!w->call) {
+        free(w);
+        return false;
+    }
+    if (d->waiting)
+        d->waiting->prev = w;
+    d->waiting = w;
     d->waiting_count++;
-    w->call = names_resolve(d->g->app->names, text, host_now(&d->g->app->core) + CORE_MS(DNS_ANSWER_MS), on_found, w);
-    if (w->call)
-        return true;
-    waiting_free(w);
-    return false;
+    return true;
 }
 
 void dns_names_forget(struct dns_gateway *d, const struct dns_conn *conn)
 {
-    struct dns_waiting *w, *next;
-    DL_FOREACH_SAFE(d->waiting, w, next)
-    {
+    for (struct dns_waiting *w = d->waiting, *next; w; w = next) {
+        next = w->next;
         if (conn && w->conn != conn)
             continue;
-        if (w->call)
-            names_cancel(w->call);
-        waiting_free(w);
+        names_cancel(w->call);
+        unlink_waiting(w);
+        free(w);
     }
 }

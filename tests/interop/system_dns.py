@@ -1,4 +1,6 @@
 """The DNS gateway: names and a zone file by raw packets, dig, kdig and dnspython, through unbound, BIND and dnsmasq as forwarders; what hostile askers try."""
+import base64
+import hashlib
 import os
 import pathlib
 import random
@@ -84,6 +86,64 @@ def names():
         with urllib.request.urlopen(f"http://127.0.0.1:{http}/metrics") as metrics:
             counted = dict(re.findall(r'shoal_dns_total\{event="(\w+)"\} (\d+)', metrics.read().decode()))
         assert int(counted["queries"]) >= 16 and int(counted["nxdomain"]) == 4 and int(counted["refused"]) == 4, counted
+
+
+def node_id(seed):
+    """Text of the id of a node that does not exist, as node/base/id.c makes it: key, two bytes of BLAKE2b, version."""
+    key = hashlib.sha256(b"%d" % seed).digest()
+    return base64.b32encode(key + hashlib.blake2b(b"shoal node" + key + b"\x01", digest_size=32).digest()[:2] + b"\x01").decode().lower()
+
+
+@test()
+def other_nodes():
+    """DNS: a pinned node by its name, its own addresses out of the DHT, back by its address; floods of nodes that do not exist"""
+    with Nodes() as nodes:
+        a = nodes.node("a")
+        a.up("--http", "127.0.0.1:0")
+        b = nodes.node("b")
+        b.join(a.invite())
+        b.up("--http", "127.0.0.1:0", "--dns", "127.0.0.1:0")
+        wait_for(lambda: b.status()["peers"] >= 1, "b to know a")
+        port, them = int(b.status()["dns"].rsplit(":", 1)[1]), a.status()["node"]
+        server = conformance.Server("127.0.0.1", port, "shoal.alt")
+
+        def ask(name, kind):
+            data = server.raw(query(name + ".shoal.alt", kind, extra=opt()), wait=4, tries=1)
+            assert data, f"{name}: no answer in 4 s"
+            return conformance.Answer(data)
+
+        assert ask("alice", A).rcode == NXDOMAIN
+        assert records(ask(them, A)) == [(A, b"\x7f\0\0\1")]
+        wait_for(lambda: records(ask("node." + them, A)) == [(A, b"\x7f\0\0\1")], "a's own addresses", timeout=20)
+        b.run("name", "add", "alice", them)
+        assert records(ask("alice", A)) == records(ask("ALICE", A)) == [(A, b"\x7f\0\0\1")]
+        assert b"node=" + them.encode() in ask("alice", TXT).answer[0][3]
+        assert records(ask("node.alice", A)) == [(A, b"\x7f\0\0\1")]
+        # Nobody: SERVFAIL before a resolver gives up. Meanwhile what is in memory is answered at once.
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.connect(("127.0.0.1", port))
+            for i in range(250):  # what a socket holds until it is read
+                s.send(query(f"node.{node_id(i)}.shoal.alt", A, ident=i))
+            began = time.monotonic()
+            assert ask("alice", A).rcode == NOERROR
+            assert time.monotonic() - began < 1, "an answer from memory waited for others"
+            s.settimeout(4)
+            answered = {}
+            while len(answered) < 250 and time.monotonic() - began < 8:
+                try:
+                    answer = conformance.Answer(s.recv(2000))
+                    answered[answer.id] = answer.rcode
+                except socket.timeout:
+                    break
+            assert set(answered.values()) == {conformance.SERVFAIL} and len(answered) == 250, (len(answered), set(answered.values()))
+        # Over TCP others are not held up by one that waits (RFC 7766, 7).
+        with server.connect() as c:
+            c.sendall(framed(query(f"node.{node_id(9999)}.shoal.alt", A, ident=1)) + framed(query("alice.shoal.alt", A, ident=2)))
+            order = [conformance.Answer(server.read(c)) for _ in range(2)]
+        assert [answer.id for answer in order] == [2, 1] and [answer.rcode for answer in order] == [NOERROR, conformance.SERVFAIL]
+        b.run("name", "remove", "alice")
+        assert ask("alice", A).rcode == NXDOMAIN
+        assert b.alive() and a.alive()
 
 
 @test()
