@@ -51,7 +51,9 @@ static void test_hosts(void **state)
         {"shoal.localhost", WEB_HOST_BAD, false},
         {".shoal.localhost", WEB_HOST_BAD, false},
         {"a.b.shoal.localhost", WEB_HOST_BAD, false},
-        {"a-b.shoal.localhost", WEB_HOST_BAD, false},
+        {"a~b.shoal.localhost", WEB_HOST_BAD, false},
+        {LABEL ".shoal.alt", WEB_HOST_CONTENT, false},
+        {"shoal.alt", WEB_HOST_BAD, false},
         {"a" LABEL ".shoal.localhost", WEB_HOST_BAD, false}, /* 64 characters are no label */
         {"2130706433", WEB_HOST_BAD, false},
         {"0x7f.0.0.1", WEB_HOST_BAD, false},
@@ -64,6 +66,9 @@ static void test_hosts(void **state)
             fail_msg("%s: %d", table[i].host, o.host);
         assert_true(o.host != WEB_HOST_CONTENT || strcmp(o.label, LABEL) == 0);
     }
+    struct web_origin named = origin("my-Name_1.shoal.localhost", ""); /* a node's site, by a name */
+    assert_int_equal(named.host, WEB_HOST_CONTENT);
+    assert_string_equal(named.label, "my-name_1");
     assert_int_equal(origin(NULL, "").host, WEB_HOST_CONTROL);
 }
 
