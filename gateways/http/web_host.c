@@ -212,6 +212,12 @@ static bool name_refused(struct http_exchange *x, int status)
     }
 }
 
+static void origin_of(const struct gateways *g, const struct http_exchange *x, struct web_origin *out)
+{
+    const char *zones = g->app->config.dns_zone[0] ? g->app->config.dns_zone : "shoal.alt";
+    web_origin_of(out, x->head, x->bytes, g->app->config.http_names, zones);
+}
+
 /* http://<label>.shoal.localhost: a content, a node's site, or a name, which is sent on to its node's origin. */
 static void to_origin(struct gateways *g, struct http_exchange *x, const struct web_origin *o, const char *path)
 {
@@ -411,7 +417,7 @@ static void handle(void *owner, struct http_exchange *x)
     struct web_caller caller;
     char path[CONTENT_PATH_MAX];
     const char *why;
-    web_origin_of(&o, x->head, x->bytes, g->app->config.http_names);
+    origin_of(g, x, &o);
     if (o.host == WEB_HOST_BAD) {
         web_error(
             x, 421, NULL,
@@ -469,7 +475,7 @@ static void begin(void *owner, struct http_exchange *x)
     if ((m != HTTP_PUT && m != HTTP_POST) || x->head->form == HTTP_ASTERISK ||
         !path_of(x, path))
         return;
-    web_origin_of(&o, x->head, x->bytes, g->app->config.http_names);
+    origin_of(g, x, &o);
     bool upload = m == HTTP_POST && strcmp(path, "/api/upload") == 0;
     if (is_below(path, "/api") && !upload && (x->head->chunked || x->head->length > BODY_OF_STRANGERS)) {
         web_caller_of(g, x, &caller);

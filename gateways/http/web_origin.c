@@ -14,33 +14,47 @@ static bool literal(struct bytes host, struct net_addr *out)
     return net_addr_parse(out, text) == 0;
 }
 
-/* .localhost: browsers resolve it by themselves (RFC 6761, 6.3). .alt: this node's DNS gateway answers for it (RFC 9476). */
-static const char *suffix_of(struct bytes host)
+static bool suffix_is(struct bytes host, const char *zone, size_t size, struct web_origin *out)
 {
-    static const char *const suffixes[] = {".shoal.localhost", ".shoal.alt"};
-    for (size_t i = 0; i < sizeof suffixes / sizeof *suffixes; i++) {
-        size_t n = strlen(suffixes[i]);
-        if (host.size > n && host.size - n <= 63 && http_text_is_nocase(bytes_of(host.data + host.size - n, n), suffixes[i]))
-            return suffixes[i];
-    }
-    return NULL;
+    char suffix[WEB_SUFFIX_MAX];
+    int n = snprintf(suffix, sizeof suffix, ".%.*s", (int)size, zone);
+    if (size == 0 || n < 0 || (size_t)n >= sizeof suffix || host.size <= (size_t)n || host.size - (size_t)n > 63 ||
+        !http_text_is_nocase(bytes_of(host.data + host.size - (size_t)n, (size_t)n), suffix))
+        return false;
+    memcpy(out->suffix, suffix, (size_t)n + 1);
+    return true;
 }
 
-static bool content_label(struct bytes host, char label[64])
+/* .localhost: browsers resolve it by themselves (RFC 6761, 6.3). The zones: this node's DNS gateway answers for them (.alt: RFC 9476). */
+static bool suffix_of(struct bytes host, const char *zones, struct web_origin *out)
 {
-    const char *known = suffix_of(host);
-    if (!known)
+    static const char local[] = "shoal.localhost";
+    if (suffix_is(host, local, sizeof local - 1, out))
+        return true;
+    while (*zones) {
+        size_t size = strcspn(zones, " ,\t");
+        if (suffix_is(host, zones, size && zones[size - 1] == '.' ? size - 1 : size, out))
+            return true;
+        zones += size;
+        zones += strspn(zones, " ,\t");
+    }
+    return false;
+}
+
+static bool content_label(struct bytes host, const char *zones, struct web_origin *out)
+{
+    if (!suffix_of(host, zones, out))
         return false;
-    size_t suffix = strlen(known);
-    for (size_t i = 0; i < host.size - suffix; i++) {
+    size_t size = host.size - strlen(out->suffix);
+    for (size_t i = 0; i < size; i++) {
         uint8_t c = host.data[i];
         if (c >= 'A' && c <= 'Z')
             c = (uint8_t)(c + 32);
         if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '_'))
             return false;
-        label[i] = (char)c;
+        out->label[i] = (char)c;
     }
-    label[host.size - suffix] = 0;
+    out->label[size] = 0;
     return true;
 }
 
@@ -67,7 +81,8 @@ static bool is_ours(struct bytes host, const char *names)
     return false;
 }
 
-void web_origin_of(struct web_origin *out, const struct http_head *h, const uint8_t *bytes, const char *names)
+void web_origin_of(struct web_origin *out, const struct http_head *h, const uint8_t *bytes, const char *names,
+                   const char *zones)
 {
     struct bytes host = http_text(bytes, h->host), value;
     struct net_addr address;
@@ -82,9 +97,8 @@ void web_origin_of(struct web_origin *out, const struct http_head *h, const uint
         out->loopback_host = true;
     } else if (is_ours(host, names)) {
         out->host = WEB_HOST_CONTROL;
-    } else if (content_label(host, out->label)) {
+    } else if (content_label(host, zones, out)) {
         out->host = WEB_HOST_CONTENT;
-        out->suffix = suffix_of(host);
     }
     if (http_field_get(h, bytes, "Sec-Fetch-Dest", &value))
         out->navigation = http_text_is_nocase(value, "document");

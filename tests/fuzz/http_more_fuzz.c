@@ -82,7 +82,7 @@ static void origins(const uint8_t *data, size_t size)
     check(h != NULL);
     http_head_init(h, false);
     if (http_head_parse(h, data, size) == HTTP_DONE) {
-        web_origin_of(&o, h, data, "mine.example other");
+        web_origin_of(&o, h, data, "mine.example other", "shoal.alt a, b");
         check(!o.same_origin || o.has_origin);
         check(!o.has_origin || o.same_origin || o.cross_site);
         check(o.host != WEB_HOST_CONTENT || strlen(o.label) > 0);

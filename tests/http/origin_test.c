@@ -20,7 +20,7 @@ static struct web_origin origin(const char *host, const char *fields)
                  : snprintf(raw, sizeof raw, "GET / HTTP/1.0\r\n%s\r\n", fields);
     http_head_init(&h, false);
     assert_int_equal(http_head_parse(&h, (const uint8_t *)raw, (size_t)n), HTTP_DONE);
-    web_origin_of(&o, &h, (const uint8_t *)raw, "mine.example other.example");
+    web_origin_of(&o, &h, (const uint8_t *)raw, "mine.example other.example", "shoal.alt shoal.internal.");
     return o;
 }
 
@@ -53,6 +53,9 @@ static void test_hosts(void **state)
         {"a.b.shoal.localhost", WEB_HOST_BAD, false},
         {"a~b.shoal.localhost", WEB_HOST_BAD, false},
         {LABEL ".shoal.alt", WEB_HOST_CONTENT, false},
+        {LABEL ".shoal.internal:80", WEB_HOST_CONTENT, false},
+        {LABEL ".xshoal.internal", WEB_HOST_BAD, false},
+        {LABEL ".shoal.internal.example", WEB_HOST_BAD, false},
         {"shoal.alt", WEB_HOST_BAD, false},
         {"a" LABEL ".shoal.localhost", WEB_HOST_BAD, false}, /* 64 characters are no label */
         {"2130706433", WEB_HOST_BAD, false},
