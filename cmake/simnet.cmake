@@ -4,6 +4,12 @@ room(simnet_scenario simnet/scenario simnet_engine shoal_node PkgConfig::INIH)
 include(cmake/scenarios.cmake)
 target_sources(simnet_scenario PRIVATE ${scenarios_source})
 room(simnet_report   simnet/report   simnet_scenario PkgConfig::JANSSON)
+# For the manifest of a report: the commit when cmake last ran; "+" = with changes.
+execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} describe --always --dirty=+ --abbrev=12 --exclude=*
+                OUTPUT_VARIABLE shoal_commit OUTPUT_STRIP_TRAILING_WHITESPACE ERROR_QUIET)
+if(shoal_commit)
+  set_source_files_properties(simnet/report/json.c PROPERTIES COMPILE_DEFINITIONS SHOAL_COMMIT="${shoal_commit}")
+endif()
 room(simnet_world    simnet/world    simnet_report shoal_node)
 room(simnet_flow     simnet/flow     simnet_world shoal_http)
 room(simnet_cli      simnet/cli      simnet_flow Threads::Threads)

@@ -2,12 +2,7 @@
 #include "simnet/cli/cli.h"
 
 #include "node/base/err.h"
-#if __has_include("simnet/flow/flow.h")
 #include "simnet/flow/flow.h"
-#define STREAMS &sim_flow_streams
-#else
-#define STREAMS NULL
-#endif
 
 #include <stdlib.h>
 #include <string.h>
@@ -88,7 +83,7 @@ int sim_run_once(const struct sim_config *c, struct sim_metrics *m, struct sim_m
     struct sim_result r;
     struct watching x = {
         .c = c, .map = map, .live = live, .terminal = isatty(2), .started = wall(), .shown = wall()};
-    int e = sim_run(c, m, c->scenario.streams ? STREAMS : NULL, on_second, &x, &r);
+    int e = sim_run(c, m, c->scenario.streams ? &sim_flow_streams : NULL, on_second, &x, &r);
     if (live && x.terminal)
         fputs("\r\033[K", stderr);
     memset(out, 0, sizeof *out);

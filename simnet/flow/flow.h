@@ -4,7 +4,8 @@
  * the content complete and announce it 30 s before `start`; peers begin at `start`, evenly over `spread`. A member that stops and starts again goes on with the chunks it had.
  *
  * Metrics: swarm.time (own start to complete), swarm.complete (share of honest peers), swarm.over_fluid and swarm.over_discrete (slowest peer over the
- * bound, ppm; only when all begin at once and all stay), swarm.seed_copies (copies of the content that the seeds sent, x 100),
+ * bound, ppm; only when all begin at once and all stay), swarm.over_goodput (over_fluid with the links' goodput: in packet mode headers and acknowledgements are
+ * taken off), swarm.seed_copies (copies of the content that the seeds sent, x 100),
  * swarm.stuck (peers with at least 99 % of the chunks and not all, at the end), swarm.done (complete peers over time). */
 #ifndef SIMNET_FLOW_FLOW_H
 #define SIMNET_FLOW_FLOW_H

@@ -5,7 +5,7 @@
 
 #define MSS         PACKETS_MSS
 #define HEADER      PACKETS_HEADER
-#define ACK_WIRE    26u /* an acknowledgement for two segments, by halves */
+#define ACK_WIRE    PACKETS_ACK
 #define DUPLICATES  3u  /* later transmissions acknowledged before one counts as lost */
 #define RTO_LEAST   CORE_MS(200)
 #define RTO_FIRST   CORE_SECONDS(1)

@@ -15,6 +15,10 @@
 #define PACKETS_MSS    1448u /* payload of a full segment [bytes] */
 #define PACKETS_HEADER 52u   /* IPv4 and TCP with time stamps */
 
+#define PACKETS_ACK    26u   /* on the way back for each segment: an acknowledgement for two, by halves */
+/* Of a link's bytes, those that are a stream's. */
+#define PACKETS_GOODPUT ((double)PACKETS_MSS / (PACKETS_MSS + PACKETS_HEADER + PACKETS_ACK))
+
 struct packets;
 /* queue: what a link's queue holds, in time at the link's rate. Aborts with a message when memory is out. */
 struct packets *packets_new(uint32_t nodes, const struct streams_links *links, core_time queue);

@@ -1,4 +1,5 @@
 #include "simnet/flow/swarm.h"
+#include "simnet/flow/packets.h"
 #include "node/base/assert.h"
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,6 +42,7 @@ static void measures(struct sim_world *w, struct swarm *s)
     s->time = sim_metric_declare(m, "swarm.time", SIM_SAMPLE, SIM_UNIT_US);
     s->complete = sim_metric_declare(m, "swarm.complete", SIM_RATIO, SIM_UNIT_COUNT);
     s->over_fluid = sim_metric_declare(m, "swarm.over_fluid", SIM_SAMPLE, SIM_UNIT_PPM);
+    s->over_goodput = sim_metric_declare(m, "swarm.over_goodput", SIM_SAMPLE, SIM_UNIT_PPM);
     s->over_discrete = sim_metric_declare(m, "swarm.over_discrete", SIM_SAMPLE, SIM_UNIT_PPM);
     s->copies = sim_metric_declare(m, "swarm.seed_copies", SIM_SAMPLE, SIM_UNIT_X100);
     s->stuck = sim_metric_declare(m, "swarm.stuck", SIM_COUNTER, SIM_UNIT_COUNT);
@@ -236,8 +238,12 @@ static void report_bounds(struct sim_world *w, struct swarm *s, const struct str
         last = m->done - m->began > last ? m->done - m->began : last;
     }
     core_time fluid = swarm_bound_fluid(s->content.size, seeds_up, peers_up, least, s->wanted);
-    if (fluid)
-        sim_metric_add(w->metrics, s->over_fluid, (uint64_t)((double)last / (double)fluid * SIM_PPM));
+    if (fluid) {
+        double over = (double)last / (double)fluid * SIM_PPM;
+        sim_metric_add(w->metrics, s->over_fluid, (uint64_t)over);
+        sim_metric_add(w->metrics, s->over_goodput,
+                       (uint64_t)(c->net.bandwidth == SIM_PACKET ? over * PACKETS_GOODPUT : over));
+    }
     if (s->seeds == 1 && !c->net.mixed && !c->swarm.free_riders && !c->swarm.crippled && c->net.up) {
         core_time discrete = swarm_bound_discrete(s->content.size, xfer_chunk_count(&s->content.geometry),
                                                   c->net.up, s->wanted);
@@ -259,8 +265,7 @@ void swarm_report(struct sim_world *w, struct swarm *s, const struct streams *st
         if (m->polluter)
             continue;
         sim_metric_add(w->metrics, s->complete, m->complete);
-        if (!m->complete && (uint64_t)m->have * 100 >= (uint64_t)chunks * 99)
-            sim_metric_add(w->metrics, s->stuck, 1);
+        sim_metric_add(w->metrics, s->stuck, !m->complete && (uint64_t)m->have * 100 >= (uint64_t)chunks * 99);
     }
     sim_metric_add(w->metrics, s->copies, (uint64_t)((double)sent / (double)s->content.size * 100));
     report_bounds(w, s, links);

@@ -4,6 +4,10 @@
 
 #include <jansson.h>
 
+#ifndef SHOAL_COMMIT
+#define SHOAL_COMMIT "unknown"
+#endif
+
 static const char *const unit_names[] = {"count", "us", "bytes", "bytes_per_second", "ppm", "hundredths"};
 static const char *const kind_names[] = {"counter", "sample", "series", "ratio"};
 
@@ -45,13 +49,13 @@ int sim_json_print(FILE *f, const struct sim_config *c, const struct sim_outcome
         json_object_set_new(metrics, o->figure[i].name, figure_json(&o->figure[i]));
     /* A seed above 2^63 does not fit JSON's integers here; then it is a text. */
     json_t *j = json_pack(
-        "{s:s, s:o, s:I, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:b, s:b, s:s, s:s, s:s, s:s, s:o, s:o}",
+        "{s:s, s:o, s:I, s:s, s:I, s:I, s:I, s:I, s:f, s:I, s:b, s:b, s:s, s:s, s:s, s:s, s:s, s:o, s:o}",
         "scenario", c->scenario.name, "seed",
         o->seed <= INT64_MAX ? json_integer((json_int_t)o->seed) : json_string(seed), "nodes",
         (json_int_t)o->nodes, "trace_hash", hash, "events", (json_int_t)o->events, "datagrams",
         (json_int_t)o->datagrams, "bytes", (json_int_t)o->bytes, "simulated_us", (json_int_t)o->simulated,
         "wall_seconds", o->wall_seconds, "memory_peak", (json_int_t)o->memory_peak, "ok",
-        sim_outcomes_ok(c, o, 1), "failed", o->failed, "failure", o->failure, "version", SHOAL_VERSION,
+        sim_outcomes_ok(c, o, 1), "failed", o->failed, "failure", o->failure, "version", SHOAL_VERSION, "commit", SHOAL_COMMIT,
         "compiler", __VERSION__, "reproduce", command, "config", config_json(c), "metrics", metrics);
     if (!j)
         return ERR_NO_MEMORY;
