@@ -51,7 +51,7 @@ def visitors():
         port = 18080
         assert ask(port, "/")[0] == 200
         assert ask(port, "/api/session")[1]["privilege"] == "owner"
-        for path in ("/shared/shared.bin", f"/content/{content['id']}", "/shared/", "/home/ann/", "/metrics", "/api/status", "/api/peers", "/api/search?q=s", "/api/events"):
+        for path in ("/shared/shared.bin", f"/content/{content['id']}", "/shared/", "/home/ann/", "/metrics", "/api/status", "/api/peers", "/api/search?q=shared", "/api/events"):
             assert ask(port, path, host=HERE)[0] == 401, path
         for path in ("/", "/app.js", "/api/session"):
             assert ask(port, path, host=HERE)[0] == 200, path
@@ -73,7 +73,7 @@ def visitors():
         status, got, fields = ask(port, f"/content/{content['id']}", headers={**cookie, "Sec-Fetch-Dest": "document"}, host=HERE)
         assert status == 200 and fields["Content-Security-Policy"].startswith("sandbox"), "no *.localhost for a telephone"
         assert ask(port, "/shared/shared.bin", headers=cookie, host=HERE)[0] == 200
-        assert ask(port, "/api/search?q=s", headers=both, host=HERE)[0] == 200
+        assert ask(port, "/api/search?q=shared", headers=both, host=HERE)[0] == 200
         assert "home" not in ask(port, "/api/status", headers=both, host=HERE)[1]
         assert ask(port, "/api/peers", headers=both, host=HERE)[0] == 403
         assert ask(port, "/home/ann/note.txt", "PUT", {**cookie, **origin}, {"x": 1}, host=HERE)[0] in (401, 403), "a cookie alone wrote"
