@@ -261,6 +261,16 @@ static void consider_stranger(struct dht_node *n, const uint8_t sender[NODE_KEY_
     n->challenged_next = (uint8_t)((n->challenged_next + 1) % DHT_CHALLENGED);
 }
 
+/* It did not answer in time, which says little of a node that is just starting: its next request is challenged anew. Costs no more than that
+ * request did. */
+void dht_challenge_forget(struct dht_node *n, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr)
+{
+    uint32_t hash = dht_short_hash(n, key, addr);
+    for (int i = 0; i < DHT_CHALLENGED; i++)
+        if (n->challenged[i] == hash)
+            n->challenged[i] = 0;
+}
+
 static void note_unsolicited(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from)
 {
     uint32_t h = dht_short_hash(n, NULL, from);

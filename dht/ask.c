@@ -227,6 +227,8 @@ static void contact_failed(struct dht_node *n, const struct dht_pending *p)
      * other half (seed 3081). */
     if (known ? !c || (!again && dht_contact_fails(c) >= DHT_FAILS_FLAKY) : p->purpose == DHT_ASK_HINT)
         lost_add(n, p);
+    if (!known && p->purpose == DHT_ASK_PING)
+        dht_challenge_forget(n, p->key, &p->addr);
     c = again && n->room > 8 ? c : NULL;
     if (c && !dht_pending_has(&n->pending, p->key) && dht_ask_ping(n, c->key, p->position, &c->addr))
         c->flags |= DHT_CONTACT_CHECKED;

@@ -167,6 +167,36 @@ static void test_restart_from_cache(void **state)
     world_free(w);
 }
 
+/* A stranger that did not answer its challenge in time (a node that is just starting has other things to do) is challenged anew at its next
+ * request, not a minute later: of nodes that started in the same instant some missed each other for good (tests/support/shoal.py's networks). */
+static bool slow_tap(struct world *w, uint32_t from, uint32_t to, uint8_t *data, size_t *size)
+{
+    (void)data;
+    (void)to;
+    return from != 1 || *size > 200 || !w->tap_context; /* node 1 asks (padded), and answers nothing */
+}
+
+static void test_slow_stranger(void **state)
+{
+    (void)state;
+    int yes = 1;
+    uint8_t key[32];
+    struct node_addr known;
+    struct world *w = world_new(32, 2, NULL, &core_crypto_real);
+    w->tap = slow_tap;
+    w->tap_context = &yes;
+    world_join_all(w);
+    world_run(w, w->now + CORE_SECONDS(10));
+    assert_int_equal(dht_contacts(w->nodes[0].dht, &known, 1), 0);
+    w->tap_context = NULL;
+    world_run(w, w->now + CORE_SECONDS(5)); /* the last challenge that went unanswered is given up */
+    world_key(key, 1, 1);
+    assert_int_equal(world_find(w, 1, key, 7), 0);
+    world_run(w, w->now + CORE_SECONDS(2));
+    assert_int_equal(dht_contacts(w->nodes[0].dht, &known, 1), 1);
+    world_free(w);
+}
+
 /* Forty identities sit down next to a key (each on an address of its own, as the diversity rules demand) and deny everything. The record
  * is put on, and asked of, the whole region, so the honest nodes nearby still hold it. */
 static bool deny_tap(struct world *w, uint32_t from, uint32_t to, uint8_t *data, size_t *size)
@@ -327,7 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_same_seed_same_story), cmocka_unit_test(test_both_families), cmocka_unit_test(test_unlisted),
         cmocka_unit_test(test_restart_from_cache),   cmocka_unit_test(test_eclipsed_key),  cmocka_unit_test(test_refused_memory),
-        cmocka_unit_test(test_cancel),               cmocka_unit_test(test_moved),
+        cmocka_unit_test(test_cancel),               cmocka_unit_test(test_moved),         cmocka_unit_test(test_slow_stranger),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
