@@ -281,10 +281,10 @@ class Nodes:
         nodes = [self.node(f"{prefix}{index}", **options) for index in range(count)]
         nodes[0].up()
         invite = nodes[0].invite()
-        # One after another: of some hundred networks whose nodes joined in the same instant, one had a node that missed another for minutes (open).
         for node in nodes[1:]:
-            node.join(invite).spawn().wait_ready()
-            wait_for(lambda: node.contacts() or None, f"{node.name} to join")
+            node.join(invite).spawn()
+        for node in nodes[1:]:
+            node.wait_ready()
         for node in nodes:
             wait_for(lambda: node.contacts() >= min(count - 1, 8) or None, f"{node.name} to know its neighbours")
         return nodes
