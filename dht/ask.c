@@ -125,8 +125,10 @@ static void heed_contact(struct dht_node *n, const struct dht_pending *p, uint64
         return;
     unsigned bucket = dht_table_bucket(t, p->position);
     enum dht_table_result r = dht_table_answered(t, p->key, p->position, &p->addr, rtt_us, dht_now_s(n));
-    if (r == DHT_TABLE_ADDED)
+    if (r == DHT_TABLE_ADDED) {
         dht_timer_at_most(n, DHT_TIMER_STALE, n->now + n->config->refresh); /* sooner, if somebody is stale sooner, it is set already */
+        dht_challenge_forget(n, p->key, &p->addr); /* no stranger any more; it may have to be asked again when it fails */
+    }
     if (r != DHT_TABLE_SPARED)
         return;
     /* Somebody waits for a place: is the longest silent one still there? */

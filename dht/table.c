@@ -206,7 +206,7 @@ bool dht_table_wants(const struct dht_table *t, const uint8_t key[NODE_KEY_SIZE]
     const struct dht_bucket *bucket = &t->buckets[b];
     const struct dht_contact *known = dht_table_find(t, key, position);
     if (known)
-        return !net_addr_equal(&known->addr, addr); /* it may have moved */
+        return !net_addr_equal(&known->addr, addr) || dht_contact_fails(known); /* it may have moved, or was only slow: it speaks */
     if (bucket->live_count >= dht_table_bucket_cap(t, b) && (bucket->spare_count > 0 || spare_cap(t) == 0 || t->free == DHT_NO_SLOT))
         return false;
     return diverse(t, b, addr, NULL);
