@@ -237,9 +237,9 @@ static void answer_get(struct dht_node *n, struct answer *a, const uint8_t sende
 
 #define CHALLENGED_FOR_S 60
 
-/* A stranger that can be listed is challenged at most once or twice a minute; only its answer makes it a contact. Not once for good: the
+/* A stranger that can be listed, or a contact that failed, is challenged at most once or twice a minute; only its answer makes it a contact. Not once for good: the
  * one ping may be lost, and in a network of a few nodes nobody else pushes it out of the list (simnet's fuzz, seed 312). */
-static void consider_stranger(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from, uint32_t flags)
+void dht_consider(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from, uint32_t flags)
 {
     if (flags & DHT_FLAG_UNLISTED || n->room <= 8 || net_addr_scope(from) == NET_SCOPE_INVALID)
         return;
@@ -312,7 +312,7 @@ int dht_on_request(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], cons
     if (limit < DATAGRAM_OVERHEAD + DHT_REPLY_HEAD)
         return ERR_MALFORMED; /* no request of ours is so short */
     if (m->type == DHT_CALL) {
-        consider_stranger(n, sender, from, m->flags);
+        dht_consider(n, sender, from, m->flags);
         return dht_on_call(n, sender, from, limit, m);
     }
     dht_reply_head(n, &a.reply, m->type, m->id, sender, from);
@@ -330,6 +330,6 @@ int dht_on_request(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], cons
     dht_send(n, sender, from, &a.reply, 0);
     core_assert(n->bytes_out - before <= limit);
     n->upload_left -= (int64_t)(n->bytes_out - before);
-    consider_stranger(n, sender, from, m->flags);
+    dht_consider(n, sender, from, m->flags);
     return 0;
 }

@@ -194,6 +194,10 @@ int dht_on_reply(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const 
     struct dht_pending *slot = dht_pending_match(&n->pending, m->id, sender, from);
     if (!slot) {
         n->unsolicited++;
+        /* Too late is not never: a contact that was held up answers all at once, and would stay marked as failing. Strangers are no business
+         * of this: who is always late would be asked for ever. */
+        if (dht_table_find(n->tables[dht_family_of(from)], sender, dht_position_of(n, sender)))
+            dht_consider(n, sender, from, m->flags);
         return ERR_UNSOLICITED;
     }
     struct dht_pending p = *slot;

@@ -97,6 +97,7 @@ void dht_time_out(struct dht_node *n);
 void dht_lost_step(struct dht_node *n);
 
 /* answer.c */
+void dht_consider(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from, uint32_t flags); /* it spoke */
 void dht_challenge_forget(struct dht_node *n, const uint8_t key[NODE_KEY_SIZE], const struct net_addr *addr);
 int dht_on_request(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const struct net_addr *from, size_t size,
                    const struct dht_message *m);
