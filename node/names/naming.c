@@ -293,7 +293,9 @@ void naming_cancel(struct naming *n, uint32_t owner)
 
 static void deadline_set(struct naming *n, core_time now)
 {
-    core_time t = core_time_min(core_time_min(n->peers_at, n->publish_at), core_time_min(n->renew_at, n->list.next));
+    core_time t = core_time_min(n->peers_at, core_time_min(n->renew_at, n->list.next));
+    if (!n->own_putting)
+        t = core_time_min(t, n->publish_at); /* else the end of the put calls: a deadline that stays in the past would spin the loop */
     t = core_time_min(t, naming_search_deadline(n));
     if (n->later)
         t = core_time_min(t, core_time_add(now, RETRY));

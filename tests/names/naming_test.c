@@ -138,6 +138,32 @@ static void test_nothing_new_is_not_published(void **state)
     world_free(w);
 }
 
+/* A profile that changes while it is being put: put again when the first has ended, and until then nobody is woken for it (a node that was cost a whole core). */
+static void test_changed_while_put(void **state)
+{
+    (void)state;
+    struct world *w = names_world(9, 20);
+    struct naming *n = w->nodes[3].naming;
+    struct naming_own own;
+    publish(w, 3, "bob", 5);
+    while (!n->own_putting && world_step(w, w->now + CORE_SECONDS(5)))
+        ;
+    assert_true(n->own_putting);
+    struct profile p = profile_of(w, 3, "bob", 6);
+    core_time soon = w->now + CORE_SECONDS(60);
+    naming_set_profile(n, w->now, &p);
+    naming_wake(n, soon, &w->out);
+    assert_true(n->own_putting && naming_deadline(n) > soon);
+    world_carry(w, 3);
+    world_run(w, w->now + CORE_SECONDS(5));
+    naming_own(n, &own);
+    assert_true(own.stored >= 8 && !n->own_putting);
+    assert_int_equal(look(w, 12, 3, false), 0);
+    world_run(w, w->now + CORE_SECONDS(3));
+    assert_int_equal(site_seen(w, 12, 3), 6);
+    world_free(w);
+}
+
 static size_t record_of(struct world *w, uint32_t i, enum dht_kind kind, const uint8_t key[32], uint64_t sequence, uint64_t expiry_s, struct bytes value,
                         uint8_t *out)
 {
@@ -413,7 +439,8 @@ static void test_index_spam(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_publish_look_and_watch), cmocka_unit_test(test_nothing_new_is_not_published), cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_publish_look_and_watch), cmocka_unit_test(test_nothing_new_is_not_published), cmocka_unit_test(test_changed_while_put),
+        cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_never_back), cmocka_unit_test(test_publisher_away), cmocka_unit_test(test_partition),
         cmocka_unit_test(test_squatters), cmocka_unit_test(test_search), cmocka_unit_test(test_index_spam),
     };
