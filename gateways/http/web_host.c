@@ -404,6 +404,25 @@ static void to_page(struct gateways *g, struct http_exchange *x, const struct we
     }
 }
 
+/* http://shoal.alt/ is what people type first: the start page of this node, at its own address. False: there is none the asker could reach. */
+static bool zone_moved(struct gateways *g, struct http_exchange *x)
+{
+    struct net_addr to = web_of(g)->address;
+    char text[NET_ADDR_TEXT_MAX], extra[NET_ADDR_TEXT_MAX + 40];
+    bool near = net_addr_scope(&x->peer) == NET_SCOPE_LOOPBACK;
+    if (x->head->method != HTTP_GET && x->head->method != HTTP_HEAD)
+        return false;
+    if (near)
+        snprintf(text, sizeof text, "127.0.0.1:%u", to.port);
+    else if (net_addr_scope(&to) == NET_SCOPE_INVALID || net_addr_scope(&to) == NET_SCOPE_LOOPBACK)
+        return false;
+    else
+        net_addr_format(text, &to);
+    snprintf(extra, sizeof extra, "Location: http://%s/\r\n", text);
+    http_reply(x, 307, NULL, extra, NULL, 0);
+    return true;
+}
+
 static bool path_of(struct http_exchange *x, char path[CONTENT_PATH_MAX])
 {
     struct bytes raw = http_text(x->bytes, x->head->path);
@@ -418,7 +437,9 @@ static void handle(void *owner, struct http_exchange *x)
     char path[CONTENT_PATH_MAX];
     const char *why;
     origin_of(g, x, &o);
-    if (o.host == WEB_HOST_BAD) {
+    if (o.host == WEB_HOST_ZONE && zone_moved(g, x))
+        return;
+    if (o.host == WEB_HOST_BAD || o.host == WEB_HOST_ZONE) {
         web_error(
             x, 421, NULL,
             "This node does not answer to that name. Use its numeric address, like http://127.0.0.1:8733, or list the name in its shoal.ini under [http] names.");
@@ -483,7 +504,7 @@ static void begin(void *owner, struct http_exchange *x)
             refuse(x, 401, "this takes a sign-in or a token, and so does a body of this size");
         return;
     }
-    if (o.host == WEB_HOST_BAD || o.host == WEB_HOST_CONTENT || (!is_content(path) && !upload))
+    if (o.host == WEB_HOST_BAD || o.host == WEB_HOST_ZONE || o.host == WEB_HOST_CONTENT || (!is_content(path) && !upload))
         return; /* `handle` says so */
     if (!upload && !is_below(path, "/home")) {
         web_error(x, 405, READ_METHODS, "this place is read only: only /home/ is not");

@@ -41,6 +41,20 @@ static bool suffix_of(struct bytes host, const char *zones, struct web_origin *o
     return false;
 }
 
+static bool is_zone(struct bytes host, const char *zones)
+{
+    if (http_text_is_nocase(host, "shoal.localhost"))
+        return true;
+    while (*zones) {
+        size_t size = strcspn(zones, " ,\t"), bare = size && zones[size - 1] == '.' ? size - 1 : size;
+        if (bare && bare == host.size && strncasecmp(zones, (const char *)host.data, bare) == 0)
+            return true;
+        zones += size;
+        zones += strspn(zones, " ,\t");
+    }
+    return false;
+}
+
 static bool content_label(struct bytes host, const char *zones, struct web_origin *out)
 {
     if (!suffix_of(host, zones, out))
@@ -99,6 +113,8 @@ void web_origin_of(struct web_origin *out, const struct http_head *h, const uint
         out->host = WEB_HOST_CONTROL;
     } else if (content_label(host, zones, out)) {
         out->host = WEB_HOST_CONTENT;
+    } else if (is_zone(host, zones)) {
+        out->host = WEB_HOST_ZONE;
     }
     if (http_field_get(h, bytes, "Sec-Fetch-Dest", &value))
         out->navigation = http_text_is_nocase(value, "document");

@@ -8,7 +8,8 @@ enum web_host {
     WEB_HOST_BAD,      /* a name we do not answer to: DNS rebinding, or a wrong bookmark: 421 */
     WEB_HOST_CONTROL,  /* an address, or one of our names: pages, API, path forms */
     WEB_HOST_LOCAL,    /* localhost: sent on to 127.0.0.1 for pages; path forms work */
-    WEB_HOST_CONTENT   /* <label>.shoal.localhost or <label>.<zone>: one content, or the site of one node, nothing else */
+    WEB_HOST_CONTENT,  /* <label>.shoal.localhost or <label>.<zone>: one content, or the site of one node, nothing else */
+    WEB_HOST_ZONE      /* shoal.localhost or a zone, bare: only ever sent on to this node's address, so that a rebound name gains nothing */
 };
 #define WEB_SUFFIX_MAX 64
 struct web_origin {

@@ -96,6 +96,8 @@ def publish_and_open_by_name():
         assert fetch(b, None, "/name/nobody/")[0] == 404
         assert fetch(b, f"{key[:-1] + ('a' if key[-1] != 'a' else 'b')}.shoal.localhost")[0] == 400
         assert fetch(b, "evil.example")[0] == 421
+        status, head, _ = fetch(b, "shoal.alt")
+        assert status == 307 and head["Location"] == f"http://{b.status()['http']}/", head
         # by DNS: what the name stands for, and the node's own addresses from its profile; a node never seen is waited for
         for node in (b, c):
             port = int(node.status()["dns"].rsplit(":", 1)[1])
