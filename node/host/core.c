@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 
 #include "node/base/assert.h"
+#include "node/host/log.h"
 #include "node/host/streams.h"
 
 /* Room offered per call: any part's maximum. Calls made while effects are carried out pile up in the other batch, which grows. */
@@ -85,7 +86,11 @@ static void on_timer(uv_timer_t *timer)
 {
     struct host_core *core = timer->data;
     core->armed = CORE_NEVER;
-    node_wake(core->node, host_now(core), host_out(core));
+    core_time now = host_now(core);
+    struct effects *e = host_out(core);
+    node_wake(core->node, now, e);
+    if (wake_guard_woken(&core->guard, e->count > 0, node_deadline(core->node), now))
+        log_warning("node", "something in this node asks for work without end and does none: it is slowed down. Please report it, with this log");
     host_drain(core);
 }
 
@@ -99,9 +104,7 @@ static void arm(struct host_core *core)
         uv_timer_stop(&core->timer);
         return;
     }
-    core_time now = host_now(core);
-    /* Rounded up: a wake before the deadline does nothing and would only come again. */
-    uint64_t ms = deadline <= now ? 0 : (deadline - now + 999) / 1000;
+    uint64_t ms = wake_guard_ms(&core->guard, deadline, host_now(core));
     /* libuv counts from its cached time, which may be behind when a callback took long. */
     uv_update_time(core->loop);
     uv_timer_start(&core->timer, on_timer, ms, 0);
@@ -136,6 +139,7 @@ void host_core_init(struct host_core *core, uv_loop_t *loop)
     core->filling = 0;
     core->draining = core->drain_wanted = false;
     core->armed = CORE_NEVER;
+    core->guard = (struct wake_guard){0};
     uv_timer_init(loop, &core->timer);
     core->timer.data = core;
 }

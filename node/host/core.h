@@ -8,6 +8,7 @@
 #ifndef SHOAL_HOST_CORE_H
 #define SHOAL_HOST_CORE_H
 #include <uv.h>
+#include "node/host/wake_guard.h"
 #include "node/node.h"
 
 struct streams;
@@ -29,6 +30,7 @@ struct host_core {
     unsigned filling;                /* which batch calls append to */
     bool draining, drain_wanted, stopped; /* stopped: the node ends; the timer is closed, effects still run */
     core_time armed;                 /* the deadline the timer is set to */
+    struct wake_guard guard;
     uv_timer_t timer;
     void (*datagram)(void *owner, const struct net_addr *to, struct bytes bytes); /* sends one datagram */
     void (*content)(void *owner, uint32_t session, uint32_t channel, bool pack, const uint8_t provider_key[HASH_SIZE]);
