@@ -13,6 +13,7 @@
 
 #define READ_SIZE   HTTP_HEAD_MAX
 #define UNSENT_MAX  (256 * 1024)
+#define UNSENT_FREE 64 /* connections that may fill what the kernel gives them */
 #define LINGER_MS   2000 /* of silence */
 #define LINGER_ALL  20000
 #define LINGER_SIZE (64u << 20) /* thrown away at most, of a peer that goes on sending [bytes] */
@@ -402,12 +403,13 @@ void http_conn_next(struct conn *c)
 /* ---- Listening ---- */
 
 /* What a reader does not take waits in the file, not in the kernel: a thousand slow ones of 2.5 MB each would bring the whole system's TCP to its
- * memory limit. What is on its way is not counted, so that a long fast line stays full. */
+ * memory limit. What is on its way is not counted, so that a long fast line stays full. A few of them do no harm, and a reader on this computer is
+ * an eighth faster without. */
 static void keep_unsent_low(struct conn *c)
 {
     uv_os_fd_t fd;
     int bytes = UNSENT_MAX;
-    if (uv_fileno((uv_handle_t *)&c->h.tcp, &fd) == 0)
+    if (c->server->count > UNSENT_FREE && uv_fileno((uv_handle_t *)&c->h.tcp, &fd) == 0)
         (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
 }
 
