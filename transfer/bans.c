@@ -9,14 +9,16 @@ void bans_fini(struct bans *b, const struct core_alloc *alloc)
 
 static struct ban *place_for(struct bans *b, core_time now, const uint8_t key[NODE_KEY_SIZE])
 {
-    struct ban *first = NULL;
+    struct ban *first = NULL; /* to end; one that has ended before now is it */
     for (uint32_t i = 0; i < b->count; i++) {
         struct ban *ban = &b->items[i];
-        if (memcmp(ban->key, key, NODE_KEY_SIZE) == 0 || ban->until <= now)
+        if (memcmp(ban->key, key, NODE_KEY_SIZE) == 0)
             return ban;
         if (!first || ban->until < first->until)
             first = ban;
     }
+    if (first && first->until <= now)
+        return first;
     return b->count < BANS_MAX ? &b->items[b->count++] : first;
 }
 

@@ -4,7 +4,9 @@
 #define METER_SPAN CORE_SECONDS(3)
 #define METER_STEP CORE_MS(250)
 #define BURST      CORE_MS(100) /* what an idle bucket saves up */
-#define FLOW_STEP  CORE_MS(20)  /* shortest time over which a delivery rate means anything */
+/* What a debt may take to pay: 64 KiB at 1 byte/s take 18 h. Keeps products in range. */
+#define LONGEST   CORE_HOURS(24)
+#define FLOW_STEP CORE_MS(20) /* shortest time over which a delivery rate means anything */
 
 void bucket_set(struct bucket *b, core_time now, uint64_t rate)
 {
@@ -20,15 +22,15 @@ static void refill(struct bucket *b, core_time now)
     uint64_t rate = b->rate < UINT64_MAX / CORE_SECONDS(10) ? b->rate : UINT64_MAX / CORE_SECONDS(10);
     int64_t most = (int64_t)(rate / (CORE_SECONDS(1) / BURST)) + 1;
     core_time passed = now - b->at;
-    if (passed > CORE_SECONDS(10)) { /* far beyond any burst; keeps the product in range */
-        passed = CORE_SECONDS(10);
+    if (passed > LONGEST) {
+        passed = LONGEST;
         b->at = now - passed;
     }
-    uint64_t more = rate * passed / CORE_SECONDS(1);
+    uint64_t more = rate * (passed / CORE_SECONDS(1)) + rate * (passed % CORE_SECONDS(1)) / CORE_SECONDS(1);
     if (more == 0)
         return;
-    b->at +=
-        (more * CORE_SECONDS(1) + rate - 1) / rate; /* what is left over of a microsecond counts next time */
+    /* What is left over of a microsecond counts next time. */
+    b->at += more / rate * CORE_SECONDS(1) + (more % rate * CORE_SECONDS(1) + rate - 1) / rate;
     if (b->at > now)
         b->at = now;
     b->tokens += (int64_t)more;
