@@ -1,8 +1,8 @@
 # The simulator: one library per room (simnet/README.md); it stands on the cores, never on the host or libuv.
 room(simnet_engine   simnet/engine   shoal_base)
 room(simnet_scenario simnet/scenario simnet_engine shoal_node PkgConfig::INIH)
-include(cmake/scenarios.cmake)
-target_sources(simnet_scenario PRIVATE ${scenarios_source})
+embed_files(sim_scenarios sim_scenario simnet/scenario/keys.h char NAME_WE "simnet/scenarios/*.ini")
+target_sources(simnet_scenario PRIVATE ${sim_scenarios_source})
 room(simnet_report   simnet/report   simnet_scenario PkgConfig::JANSSON)
 # For the manifest of a report: the commit when cmake last ran; "+" = with changes.
 execute_process(COMMAND git -C ${CMAKE_SOURCE_DIR} describe --always --dirty=+ --abbrev=12 --exclude=*

@@ -1,4 +1,4 @@
-/* The table that cmake/pages.cmake writes. */
+/* The table that cmake/embed.cmake writes. */
 #ifndef SHOAL_WEB_PAGES_H
 #define SHOAL_WEB_PAGES_H
 struct web_page_bytes {

@@ -54,9 +54,9 @@ void sim_span_print(const struct sim_span *s, char *out, size_t cap);
 /* A whole decimal number that fits 64 bits, nothing around it. */
 bool sim_number_read(const char *text, uint64_t *out);
 
-/* The scenarios inside the binary (cmake/simnet.cmake embeds simnet/scenarios). */
+/* The scenarios inside the binary (cmake/embed.cmake puts simnet/scenarios there). */
 struct sim_scenario {
-    const char *name, *text; /* text ends with a zero byte; name NULL ends the table */
+    const char *name, *text, *end; /* text ends with a zero byte, at end; name NULL ends the table */
 };
 extern const struct sim_scenario sim_scenarios[];
 /* what: a scenario's name or a path of a file (with a slash or .ini). Defaults, then the file. 0; ERR_NOT_FOUND or ERR_RANGE with *why. */
