@@ -7,6 +7,7 @@
 #include <unistd.h>
 #include "gateways/http/api_internal_host.h"
 #include "gateways/http/http_target.h"
+#include "gateways/http/web_host.h"
 #include "node/base/assert.h"
 
 #define JSON_TYPE "application/json"
@@ -314,6 +315,7 @@ static const struct endpoint {
     {"site", HTTP_DELETE, FOR_OWNER, api_site_delete},
     {"site/keep", HTTP_POST, FOR_OWNER, api_site_keep_post},
     {"resolve", HTTP_GET, FOR_LOCAL, api_resolve_get},
+    {API_UPLOAD, HTTP_POST, FOR_USERS, NULL}, /* taken in pieces, by `begin` of both servers: here for Allow alone */
 };
 
 static bool may_use(const struct endpoint *e, const struct web_caller *c)
@@ -430,6 +432,7 @@ void api_handle(struct gateways *g, struct http_exchange *x, const struct web_ca
         refuse(x, caller);
         return;
     }
+    core_assert(e->run);
     r.body = request_body(x);
     if (r.body)
         e->run(&r);
@@ -439,6 +442,14 @@ void api_handle(struct gateways *g, struct http_exchange *x, const struct web_ca
 static void handle(void *owner, struct http_exchange *x)
 {
     api_handle(owner, x, &WEB_CALLER_OWNER);
+}
+
+/* A form of files is stored while it arrives, however large it is. */
+static void begin(void *owner, struct http_exchange *x)
+{
+    char path[256], id[80];
+    if (x->head->method == HTTP_POST && route_path(x, path, sizeof path, id, sizeof id) && strcmp(path, API_UPLOAD) == 0)
+        web_upload(owner, x, &ACCOUNT_LOCAL_OWNER, "");
 }
 
 /* ---- Opening and closing ---- */
@@ -493,6 +504,7 @@ static int listen_unix(struct gateways *g, char *message)
         .request_timeout_ms = 30000,
         .idle_timeout_ms = 300000,
         .handle = handle,
+        .begin = begin,
         .error_body = server_error_body,
         .error_type = JSON_TYPE,
         .unix_ms = host_unix_ms,

@@ -11,6 +11,7 @@
 #define API_PAGE        200 /* items in one answer unless `limit` says otherwise: a few ms of the loop's time */
 #define API_PAGE_MAX    500
 #define API_WAIT_MAX_MS 30000
+#define API_UPLOAD      "upload" /* below /api/: the one body that is taken in pieces (web_upload_host.c) */
 
 struct waiter { /* a GET of a job that is answered when the job ends or its time is over */
     struct waiter *next;

@@ -133,8 +133,9 @@ bool http_list_next(struct bytes *list, struct bytes *element)
 {
     while (list->size) {
         size_t end = 0;
-        while (end < list->size && list->data[end] != ',')
-            end++;
+        bool quoted = false;
+        for (; end < list->size && (quoted || list->data[end] != ','); end++)
+            quoted = quoted != (list->data[end] == '"');
         *element = http_trim(bytes_of(list->data, end));
         size_t used = end < list->size ? end + 1 : end;
         *list = bytes_of(list->data + used, list->size - used);

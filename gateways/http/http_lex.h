@@ -19,7 +19,8 @@ bool http_is_query(struct bytes text);
  * empty host, no percent-encoding and no sub-delimiters: names of machines have none. */
 bool http_authority(struct bytes text, struct bytes *host, uint16_t *port);
 /* Takes the next element of a comma-separated list (RFC 9110, 5.6.1.2), trimmed, empty ones skipped; false at
- * the end. */
+ * the end. A comma between double quotes is none; a backslash there is a character like any other, as in entity tags
+ * (8.8.3), the one kind of list here that has quotes. */
 bool http_list_next(struct bytes *list, struct bytes *element);
 struct bytes http_trim(struct bytes text); /* SP and HTAB at both ends */
 #endif

@@ -214,14 +214,12 @@ static enum http_result field_length(struct http_head *h, const uint8_t *data, s
     return HTTP_MORE;
 }
 
-/* Only `chunked` is understood. Not last, twice, or with parameters: the end cannot be told, 400. Others
- * before it: 501 (RFC 9112, 6.1, 6.3). */
+/* Only `chunked` is understood. Not last, twice, or with parameters: the end cannot be told, 400; so with a list that
+ * has nothing in it. Others before it: 501 (RFC 9112, 6.1, 6.3). Empty elements beside it are ignored (RFC 9110, 5.6.1.2). */
 static enum http_result field_coding(struct http_head *h, const uint8_t *data, struct bytes value)
 {
     (void)data;
     struct bytes list = value, element;
-    if (value.size == 0 || value.data[0] == ',' || value.data[value.size - 1] == ',')
-        return bad(h, 400, "Transfer-Encoding has an empty element");
     if (h->coding_seen)
         return bad(h, 400, "more than one Transfer-Encoding");
     h->coding_seen = true;

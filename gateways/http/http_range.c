@@ -213,31 +213,32 @@ bool http_date_parse(struct bytes text, uint64_t *unix_s)
 
 /* ---- Entity tags ---- */
 
+/* W/"..." or "..." of the characters that 8.8.3 allows. */
+static bool etag_parse(struct bytes text, struct bytes *opaque, bool *weak)
+{
+    *weak = text.size > 2 && text.data[0] == 'W' && text.data[1] == '/';
+    *opaque = *weak ? bytes_of(text.data + 2, text.size - 2) : text;
+    if (opaque->size < 2 || opaque->data[0] != '"' || opaque->data[opaque->size - 1] != '"')
+        return false;
+    for (size_t i = 1; i + 1 < opaque->size; i++)
+        if (opaque->data[i] <= 0x20 || opaque->data[i] == '"' || opaque->data[i] == 0x7f)
+            return false;
+    return true;
+}
+
 bool http_etag_listed(struct bytes list, const char *etag, bool weak)
 {
-    size_t size = strlen(etag), at = 0;
+    struct bytes element, opaque;
+    size_t size = strlen(etag);
+    bool is_weak;
     list = http_trim(list);
     if (list.size == 1 && list.data[0] == '*')
         return true;
-    while (at < list.size) {
-        bool is_weak = false;
-        if (list.data[at] == ',' || list.data[at] == ' ' || list.data[at] == '\t') {
-            at++;
-            continue;
-        }
-        if (at + 2 < list.size && list.data[at] == 'W' && list.data[at + 1] == '/') {
-            is_weak = true;
-            at += 2;
-        }
-        if (list.data[at] != '"')
+    while (http_list_next(&list, &element)) {
+        if (!etag_parse(element, &opaque, &is_weak))
             return false;
-        const uint8_t *end = memchr(list.data + at + 1, '"', list.size - at - 1);
-        if (!end)
-            return false;
-        size_t n = (size_t)(end - list.data) + 1 - at;
-        if (n == size && memcmp(list.data + at, etag, size) == 0 && (weak || !is_weak))
+        if (opaque.size == size && memcmp(opaque.data, etag, size) == 0 && (weak || !is_weak))
             return true;
-        at += n;
     }
     return false;
 }

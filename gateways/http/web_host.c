@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "gateways/dns/dns_puny.h"
+#include "gateways/http/http_range.h"
 #include "gateways/http/http_target.h"
 #include "gateways/http/web_internal_host.h"
 #include "node/base/assert.h"
@@ -122,7 +123,7 @@ void web_page(struct gateways *g, struct http_exchange *x, const struct web_page
     strcat(etag, "\"");
     snprintf(extra, sizeof extra, PAGE_FIELDS "ETag: %s\r\n", etag);
     if (http_field_get(x->head, x->bytes, "If-None-Match", &given) &&
-        memmem(given.data, given.size, etag, strlen(etag))) {
+        http_etag_listed(given, etag, true)) {
         http_reply(x, 304, NULL, extra, NULL, 0);
         return;
     }
@@ -497,7 +498,7 @@ static void begin(void *owner, struct http_exchange *x)
         !path_of(x, path))
         return;
     origin_of(g, x, &o);
-    bool upload = m == HTTP_POST && strcmp(path, "/api/upload") == 0;
+    bool upload = m == HTTP_POST && strcmp(path, "/api/" API_UPLOAD) == 0;
     if (is_below(path, "/api") && !upload && (x->head->chunked || x->head->length > BODY_OF_STRANGERS)) {
         web_caller_of(g, x, &caller);
         if (caller.who.privilege == ACCOUNT_NOBODY)

@@ -1,5 +1,5 @@
-/* Purpose: what a Range field, a date and a list of entity tags mean (RFC 9110, 14.2, 5.6.7, 8.8.3), and that
- * nothing else means anything. */
+/* Purpose: what a Range field, a date, a list and a list of entity tags mean (RFC 9110, 14.2, 5.6.7, 5.6.1, 8.8.3), and
+ * that nothing else means anything. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include "gateways/http/http_lex.h"
 #include "gateways/http/http_range.h"
 
 static struct bytes text(const char *s)
@@ -140,6 +141,27 @@ static void test_dates(void **state)
             fail_msg("taken: %s", bad[i]);
 }
 
+/* What all lists of all fields have in common. */
+static void test_lists(void **state)
+{
+    static const struct {
+        const char *list, *elements; /* the elements with '|' between */
+    } table[] = {
+        {"", ""},       {",", ""},          {" , \t,,", ""},        {"a", "a"},
+        {"a,b", "a|b"}, {" a ,\tb\t", "a|b"}, {",a,,,b,", "a|b"},     {"a b", "a b"},
+        {"\"a,b\",c", "\"a,b\"|c"},          {"a\"b,c\"d,e", "a\"b,c\"d|e"}, {"a,\"b,c", "a|\"b,c"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        struct bytes list = text(table[i].list), element;
+        char found[64] = "";
+        while (http_list_next(&list, &element))
+            snprintf(found + strlen(found), sizeof found - strlen(found), "%s%.*s", found[0] ? "|" : "",
+                     (int)element.size, (const char *)element.data);
+        assert_string_equal(found, table[i].elements);
+    }
+}
+
 static void test_tags(void **state)
 {
     static const struct {
@@ -159,6 +181,14 @@ static void test_tags(void **state)
         {"w/\"a\"", false, false},
         {"\"b,a\", \"a\"", true, true},
         {"\"x\\\"a\"", false, false},
+        {", ,\t\"a\",,", true, true},
+        {",,W/\"b\",,W/\"a\"", false, true},
+        {",", false, false},
+        {"\"b\" \"a\"", false, false}, /* no comma between */
+        {"\"b\\\", \"a\"", true, true}, /* a backslash escapes nothing in a tag */
+        {"\"b, \"a\"", false, false},
+        {"\"a", false, false},
+        {"\"a b\", \"a\"", false, false}, /* no space in a tag */
     };
     (void)state;
     for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
@@ -174,6 +204,7 @@ int main(void)
         cmocka_unit_test(test_ranges),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_dates),
+        cmocka_unit_test(test_lists),
         cmocka_unit_test(test_tags),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

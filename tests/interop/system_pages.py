@@ -144,6 +144,10 @@ def every_page_shows():
                     b.see(words)
                     over = b.js("return document.documentElement.scrollWidth - document.documentElement.clientWidth")
                     assert over <= 0, f"{page} is {over} pixels wider than {size[0]}"
+                for asked, words, page in (("song", "song.bin", "#/search/song"), ("shoal:nonsense", "That link is not right", "#/content/"), ("", "song.bin", "#/")):
+                    b.open(base + "?q=" + asked)  # the form of an error page
+                    b.see(words)
+                    assert b.js("return location.search") == "" and b.js("return location.hash").startswith(page), b.js("return location.href")
                 b.open(base + "#/invite")
                 wait_for(lambda: b.js("const i = document.querySelector('img.qr'); return i && i.naturalWidth > 0") or None, "the QR code", 10)
                 assert b.js("return document.querySelector('textarea.code').value") == two.invite(), "the invite"

@@ -233,7 +233,7 @@ def dripping():
 
 @test()
 def curl():
-    """curl -T and -F, large: the bytes compare"""
+    """curl -T and -F, large, over TCP and the Unix socket: the bytes compare"""
     need(shutil.which("curl"), "no curl")
     with Nodes() as nodes:
         a = nodes.node("a")
@@ -248,3 +248,18 @@ def curl():
         got = run("-F", f"file=@{path}", url + "/api/upload?to=/home/owner/forms")
         assert got.returncode == 0, got.stderr
         assert stored(a, "forms/big") == path.read_bytes()
+        local = ["curl", "-sS", "--unix-socket", str(a.socket_path())]
+        got = subprocess.run([*local, "-f", "-F", f"file=@{path}", "http://localhost/api/upload?to=/home/owner/socket"], capture_output=True, text=True)
+        assert got.returncode == 0 and json.loads(got.stdout)["files"][0]["size"] == 12_000_000, (got.stdout, got.stderr)
+        assert stored(a, "socket/big") == path.read_bytes()
+        got = subprocess.run([*local, "-i", "http://localhost/api/upload"], capture_output=True, text=True).stdout
+        assert " 405 " in got and "Allow: POST, OPTIONS" in got, got
+        got = subprocess.run([*local, "-i", "-d", "x=1", "http://localhost/api/upload"], capture_output=True, text=True).stdout
+        assert " 415 " in got, got
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(str(a.socket_path()))
+            body, kind = form([("f", "cut", b"1" * 3_000_000)])
+            s.sendall(f"POST /api/upload HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body[:2_000_000])
+            wait_for(lambda: incoming(a), "the upload to begin")
+        wait_for(lambda: not incoming(a), "the upload to be thrown away")
+        assert stored(a, "cut") is None

@@ -103,18 +103,23 @@ async function route(focus) {
 const missing = name => h('section', {}, h('h1', {}, 'There is no such page'), h('p', {}, `“${name}” is not one of the pages here. `,
   h('a', {href: '#/'}, 'Back to the start')));
 
+/** Where the words of the search box lead: a link to its content, an invite to where it is joined. '': there are none. */
+function pageOf(asked) {
+  const link = linkOf(asked);
+  if (link) return contentPage(link.link);
+  if (/^shoal-?(invite|join)/i.test(asked.trim())) {
+    notice('That is an invite: paste it under “Join a network” here.');
+    return '#/invite';
+  }
+  return asked.trim() && `#/search/${encodeURIComponent(asked.trim())}`;
+}
+
 document.getElementById('find').addEventListener('submit', event => {
   event.preventDefault();
-  const link = linkOf(words.value);
-  if (link) {
-    location.hash = contentPage(link.link);
-    words.value = '';
-  } else if (/^shoal-?(invite|join)/i.test(words.value.trim())) {
-    location.hash = '#/invite';
-    notice('That is an invite: paste it under “Join a network” here.');
-  } else if (words.value.trim()) {
-    location.hash = `#/search/${encodeURIComponent(words.value.trim())}`;
-  }
+  const page = pageOf(words.value);
+  if (!page) return;
+  location.hash = page;
+  if (!page.startsWith('#/search/')) words.value = '';
 });
 
 // Keys: / to the search box; g and a letter to a page.
@@ -159,6 +164,8 @@ function begins() {
 }
 
 async function begin() {
+  const asked = new URLSearchParams(location.search).get('q'); // of the form on an error page, or of somebody's bookmark
+  if (asked !== null) history.replaceState(null, '', `/${pageOf(asked) || '#/'}`);
   if (!location.hash && !localStorage.getItem('shoal.welcomed') && (await mayLook().catch(() => false)) && session.privilege === 'owner') {
     const status = await api.get('/api/status').catch(() => null);
     if (status && status.shares === 0) location.replace('#/welcome');
