@@ -107,6 +107,7 @@ const missing = name => h('section', {}, h('h1', {}, 'There is no such page'), h
 function pageOf(asked) {
   const link = linkOf(asked);
   if (link) return contentPage(link.link);
+  if (/^shoal:/i.test(asked.trim())) return contentPage(asked.trim()); // which says where it is wrong
   if (/^shoal-?(invite|join)/i.test(asked.trim())) {
     notice('That is an invite: paste it under “Join a network” here.');
     return '#/invite';
