@@ -1,8 +1,12 @@
-/* A session fed with a stranger's control frames and payload announcements, beside a swarm that is fetched
- * and one that is served. Every invariant is checked after each step, and every message that is read is
- * written back and read again.
+/* Sessions fed with strangers' control frames and payload announcements, beside a swarm that is fetched and
+ * one that is served; meanwhile this node asks them for services, and answers what they ask. Every invariant is
+ * checked after each step, and every message that is read is written back and read again.
  *
- * Input: steps of [kind, size, bytes...]; kind picks what happens with the bytes. */
+ * Input: steps of [kind, size, bytes...]; kind picks what happens with the bytes: bits 0 and 1 what, bit 2 a
+ * variant of it, bit 3 which of the two sessions (one that came, one that we dialled).
+ *
+ * With SHOAL_FUZZ_COUNT in the environment it prints at its end how often each service was reached. */
+#include <stdio.h>
 #include <stdlib.h>
 #include "transfer/message.h"
 #include "transfer/xfer.h"
@@ -14,7 +18,68 @@ static uint8_t area[32768];
 static struct effects out;
 static struct xfer *x;
 static core_time now;
-static uint32_t session, swarms[2];
+static uint32_t session, sessions[2], swarms[2];
+static uint8_t answers; /* bits from the input: how this node and those it dials answer */
+
+static struct { /* over all inputs of this process */
+    uint64_t find_asked, find_answered, find_results, dialbacks, dialbacks_good, probes, apps, ups;
+} reached;
+
+static void print_reached(void)
+{
+    fprintf(stderr,
+            "reached: find asked %lu, answered %lu, results %lu; dial-back results %lu, of these good %lu; probes %lu; "
+            "application messages %lu; sessions up %lu\n",
+            (unsigned long)reached.find_asked, (unsigned long)reached.find_answered,
+            (unsigned long)reached.find_results, (unsigned long)reached.dialbacks,
+            (unsigned long)reached.dialbacks_good, (unsigned long)reached.probes, (unsigned long)reached.apps,
+            (unsigned long)reached.ups);
+}
+
+static void notice(const struct effect *e)
+{
+    switch (e->u.notice.kind) {
+    case XFER_NOTICE_FIND_ASKED: /* at once, later (when the time is over), or never */
+        reached.find_asked++;
+        if (answers & 1) {
+            xfer_answer_find(x, now, e->u.notice.op, (uint32_t)e->u.notice.a, answers, &out);
+            reached.find_answered++;
+        }
+        break;
+    case XFER_NOTICE_FIND_RESULT:
+        reached.find_results++;
+        break;
+    case XFER_NOTICE_DIALBACK:
+        reached.dialbacks++;
+        reached.dialbacks_good += e->u.notice.status == 0;
+        break;
+    case XFER_NOTICE_APP:
+        reached.apps++;
+        break;
+    case XFER_NOTICE_SESSION_UP:
+        reached.ups++;
+        break;
+    default:
+        break;
+    }
+}
+
+/* Every dial of a probe or to a source: refused, connected and refused, or connected for good. */
+static void dialled(const struct effect *e)
+{
+    static const uint8_t binding[HASH_SIZE] = {4};
+    uint32_t number = e->u.dial.session;
+    reached.probes++;
+    if (answers & 2)
+        xfer_session_dialled(x, now, number, binding, &out);
+    if ((answers & 6) == 6) {
+        effects_reset(&out);
+        xfer_session_established(x, now, number, &out);
+    } else {
+        effects_reset(&out);
+        xfer_session_closed(x, now, number, ERR_REFUSED, &out);
+    }
+}
 
 static void carry_out(void)
 {
@@ -34,7 +99,9 @@ static void carry_out(void)
             else if (e->kind == EFFECT_HANGUP)
                 xfer_session_closed(x, now, e->u.hangup.session, e->u.hangup.reason, &out);
             else if (e->kind == EFFECT_DIAL)
-                xfer_session_closed(x, now, e->u.dial.session, ERR_REFUSED, &out);
+                dialled(e);
+            else if (e->kind == EFFECT_NOTICE)
+                notice(e);
         }
     }
     effects_reset(&out);
@@ -90,9 +157,44 @@ static void payload(const uint8_t *b, size_t size)
     }
 }
 
+/* What this node's owner may ask for at any time. */
+static void ask(const uint8_t *b, size_t size)
+{
+    static const uint8_t key[HASH_SIZE] = {8};
+    struct net_addr elsewhere = net_addr_v4(10, 0, 0, 2, 9);
+    switch (size ? b[0] % 8 : 0) {
+    case 0:
+    case 1:
+        xfer_ask_find(x, now, session, key, 1 + b[0] / 8u, &out);
+        break;
+    case 2:
+    case 3:
+        xfer_ask_dialback(x, now, session, 1 + b[0] / 8u, &out);
+        break;
+    case 4:
+        xfer_send_app(x, now, session, bytes_of(b, size), &out);
+        break;
+    case 5:
+        sessions[1] = xfer_session_dial(x, now, key, &elsewhere, &out);
+        break;
+    case 6:
+        xfer_session_closed(x, now, session, ERR_CLOSED, &out);
+        break;
+    default:
+        xfer_session_confirmed(x, now, session, &out);
+    }
+}
+
 static void step(uint8_t kind, const uint8_t *b, size_t size)
 {
     uint8_t buf[2048];
+    session = sessions[kind >> 3 & 1];
+    answers = kind >> 4;
+    if ((kind & 7) == 6) {
+        ask(b, size);
+        carry_out();
+        return;
+    }
     switch (kind % 4) {
     case 0:
         round_trip(b, size);
@@ -118,6 +220,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static struct node_identity me;
     static struct network network;
     static const uint8_t seed[32] = {5}, peer[32] = {9};
+    static bool counting;
+    if (!counting && getenv("SHOAL_FUZZ_COUNT"))
+        atexit(print_reached);
+    counting = true;
     xfer_config_default(&config);
     struct xfer_env env = {&config, &core_crypto_cheap, &core_alloc_libc};
     core_crypto_cheap.identity(&me, seed);
@@ -128,7 +234,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct net_addr from = net_addr_v4(10, 0, 0, 1, 9);
     swarms[0] = add(&ids[0], true);
     swarms[1] = add(&ids[1], false);
-    session = xfer_session_accept(x, now, &from, peer, peer, &out);
+    sessions[0] = xfer_session_accept(x, now, &from, peer, peer, &out);
+    sessions[1] = 0;
     xfer_swarm_peer(x, now, swarms[1], peer, &from, XFER_SOURCE_DHT, &out);
     carry_out();
     while (size >= 2) {
