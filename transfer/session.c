@@ -153,6 +153,7 @@ static void session_opened(struct xfer *x, struct session *s)
 {
     s->state = SESSION_OPEN;
     s->last_in = x->now;
+    gossip_dial_ended(x, s, true);
     session_arm(x, s);
     session_wants_write(x, s);
 }
@@ -326,6 +327,8 @@ void session_forget(struct xfer *x, struct session *s)
 /* Tells the swarms that hoped for this peer when to hope again. */
 static void session_sources_lost(struct xfer *x, struct session *s)
 {
+    if (s->state < SESSION_OPEN)
+        gossip_dial_ended(x, s, false);
     for (uint32_t i = 0; i < s->channel_cap; i++) {
         struct channel *c = s->channels[i];
         if (c && c->swarm)

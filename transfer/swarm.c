@@ -103,17 +103,21 @@ static void swarm_shrink(struct xfer *x, struct swarm *w)
     xfer_free_memory(x, w->log, w->chunks * sizeof *w->log);
     xfer_free_memory(x, w->proven, bit_bytes(spans));
     xfer_free_memory(x, w->proof_seen, bit_bytes(spans));
-    xfer_free_memory(x, w->candidates, w->candidate_cap * sizeof *w->candidates);
     xfer_free_memory(x, w->readers, XFER_READERS_MAX * sizeof *w->readers);
     w->have = w->want_map = w->proven = w->proof_seen = NULL;
     w->log = NULL;
-    w->candidates = NULL;
-    w->candidate_count = w->candidate_cap = 0;
     w->readers = NULL;
     w->reader_count = 0;
     w->log_count = 0;
     list_remove(&w->in_fetching);
     list_remove(&w->in_wake);
+}
+
+static void candidates_drop(struct xfer *x, struct swarm *w)
+{
+    xfer_free_memory(x, w->candidates, w->candidate_cap * sizeof *w->candidates);
+    w->candidates = NULL;
+    w->candidate_count = w->candidate_cap = 0;
 }
 
 static bool swarm_start_fetching(struct xfer *x, struct swarm *w)
@@ -189,6 +193,7 @@ static bool swarm_set_up(struct xfer *x, struct swarm *w, const struct xfer_swar
 static void swarm_free(struct xfer *x, struct swarm *w)
 {
     swarm_shrink(x, w);
+    candidates_drop(x, w);
     timer_set(x, &w->timer, CORE_NEVER);
     xfer_free_memory(x, w->want, bit_bytes(w->geometry.leaf_count));
     uint32_t slot = w->number & 0xffffu;
@@ -206,6 +211,7 @@ static void schedule_first(struct xfer *x, struct swarm *w)
         w->idle_at = x->now + IDLE_AFTER;
     } else {
         list_append(&x->fetching, &w->in_fetching);
+        candidates_inherit(x, w);
         w->connect_at = x->now;
         w->need_at = swarm_get(x, w->parent) ? x->now + PARENT_GRACE : x->now;
     }
@@ -275,6 +281,7 @@ void xfer_swarm_remove(struct xfer *x, core_time now, uint32_t swarm, struct eff
         while (!list_empty(&w->channels))
             channel_shut(x, list_object(w->channels.next, struct channel, in_swarm));
         swarm_shrink(x, w);
+        candidates_drop(x, w);
         timer_set(x, &w->timer, CORE_NEVER);
         w->complete = true; /* nothing is fetched any more */
         w->removed = true;
@@ -335,6 +342,8 @@ void swarm_complete(struct xfer *x, struct swarm *w)
         list_remove(&c->in_fetch);
     }
     swarm_shrink(x, w);
+    if (w->parent != 0)
+        candidates_drop(x, w); /* a tree's own are kept for its parts, until it is removed */
     w->complete = true;
     w->searching = false;
     w->connect_at = w->need_at = w->recheck_at = CORE_NEVER;

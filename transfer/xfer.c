@@ -112,6 +112,7 @@ void xfer_free(struct xfer *x)
         if (x->swarms[i])
             swarm_forget(x, x->swarms[i]);
     bans_fini(&x->bans, x->alloc);
+    gossip_fini(x);
     xfer_free_memory(x, x->sessions, x->session_cap * sizeof *x->sessions);
     xfer_free_memory(x, x->session_generations, x->session_generation_cap * sizeof *x->session_generations);
     xfer_free_memory(x, x->swarms, x->swarm_cap * sizeof *x->swarms);

@@ -117,6 +117,11 @@ static void check_swarm(const struct xfer *x, const struct swarm *w)
     }
     core_assert(channels == w->channel_count);
     core_assert(seeds == w->seed_count);
+    uint32_t hearsay = 0, places = x->config->candidates_per_swarm_max;
+    for (uint32_t i = 0; i < w->candidate_count; i++)
+        hearsay += w->candidates[i].source == XFER_SOURCE_GOSSIP || w->candidates[i].source == XFER_SOURCE_INCOMING;
+    core_assert(w->candidate_count <= places);
+    core_assert(hearsay <= (places + 1) / 2);
     core_assert(w->picking == !w->complete);
     core_assert(list_linked(&w->in_fetching) == !w->complete);
     if (w->complete)
@@ -139,7 +144,6 @@ static void check_swarm(const struct xfer *x, const struct swarm *w)
     core_assert(both == w->want_have);
     core_assert(both < wanted);
     core_assert(partials == w->partial_count);
-    (void)x;
 }
 
 void xfer_check(const struct xfer *x)

@@ -144,6 +144,7 @@ struct session {
     enum session_state state;
     bool incoming, hello_sent, hello_got, up_told, ready_told, probe, listed;
     bool hangup_told;
+    bool hearsay;   /* dialled on a peer's word alone */
     bool confirmed; /* incoming: its first frame came, so that it is no copy of an old first message */
     uint8_t key[NODE_KEY_SIZE];
     uint8_t binding[HASH_SIZE];
@@ -219,8 +220,14 @@ enum { PARTIAL_WANT, PARTIAL_HAVE, PARTIAL_ASKED, PARTIAL_VERIFYING, PARTIAL_MAP
 struct candidate {
     uint8_t key[NODE_KEY_SIZE];
     struct net_addr addr;
-    uint8_t source, fails;
-    core_time next; /* not tried before */
+    uint8_t source, fails; /* enum xfer_source; in a row */
+    core_time next;        /* not tried before */
+};
+
+struct cold { /* where hearsay led to nobody */
+    struct net_addr addr;
+    uint32_t fails;
+    core_time until;
 };
 
 struct reader {
@@ -310,6 +317,9 @@ struct xfer {
     core_time idle_since, idle_sum;  /* CORE_NEVER: busy; idle time in this choke period */
     struct bucket upload, download;
     struct bans bans;
+    struct cold *cold; /* NULL until there is one */
+    core_time gossip_window;
+    uint32_t gossip_dials; /* in this window */
     uint64_t inflight; /* arrived, not yet verified and written [bytes] */
     uint64_t bytes_down, bytes_up, malformed, unsolicited, bad_leaves, bans_total;
     struct meter down, up;
@@ -403,8 +413,15 @@ struct candidate *candidates_add(struct xfer *x, struct swarm *w, const uint8_t 
                                  const struct net_addr *addr, enum xfer_source source);
 void candidates_failed(struct xfer *x, struct swarm *w, const uint8_t key[NODE_KEY_SIZE], core_time pause);
 void candidates_session_up(struct xfer *x, struct session *s);
+void candidates_inherit(struct xfer *x, struct swarm *w); /* of a new swarm: what its parent knows */
+
+/* gossip.c */
 void gossip_received(struct xfer *x, struct channel *c, const struct message *m);
 bool gossip_write(struct xfer *x, struct channel *c, struct pack *p); /* false: no room */
+core_time gossip_dial_wait(const struct xfer *x, const struct net_addr *addr); /* 0: an address that is hearsay may be dialled now */
+void gossip_dialled(struct xfer *x, struct session *s);
+void gossip_dial_ended(struct xfer *x, struct session *s, bool good);
+void gossip_fini(struct xfer *x);
 
 /* partial.c */
 struct partial *partial_get(const struct swarm *w, uint32_t chunk); /* NULL: nothing of it asked for */

@@ -1,6 +1,6 @@
 /* Sessions fed with strangers' control frames and payload announcements, beside a swarm that is fetched and
- * one that is served; meanwhile this node asks them for services, and answers what they ask. Every invariant is
- * checked after each step, and every message that is read is written back and read again.
+ * one that is served; meanwhile this node asks them for services, and answers what they ask. Every invariant
+ * is checked after each step, and every message that is read is written back and read again.
  *
  * Input: steps of [kind, size, bytes...]; kind picks what happens with the bytes: bits 0 and 1 what, bit 2 a
  * variant of it, bit 3 which of the two sessions (one that came, one that we dialled).
@@ -28,7 +28,8 @@ static struct { /* over all inputs of this process */
 static void print_reached(void)
 {
     fprintf(stderr,
-            "reached: find asked %lu, answered %lu, results %lu; dial-back results %lu, of these good %lu; probes %lu; "
+            "reached: find asked %lu, answered %lu, results %lu; dial-back results %lu, of these good %lu; "
+            "probes %lu; "
             "application messages %lu; sessions up %lu\n",
             (unsigned long)reached.find_asked, (unsigned long)reached.find_answered,
             (unsigned long)reached.find_results, (unsigned long)reached.dialbacks,
