@@ -207,7 +207,7 @@ def zone_changes():
         assert node.stop() == 0
 
 
-@test()
+@test(alone=True)
 def hostile():
     """DNS: 10,000 queries on one connection, slow senders, readers who do not read, floods of rubbish and of unknown names"""
     with Nodes() as nodes:

@@ -93,7 +93,7 @@ def change_while_shared():
         assert same_file(source, world.path("g2"))
 
 
-@test()
+@test(long=True)
 def change_during_a_fetch():
     """a file that changes in the middle of a fetch never arrives wrong"""
     with Nodes() as world:
@@ -115,7 +115,7 @@ def change_during_a_fetch():
         assert one.status()["node"]
 
 
-@test()
+@test(long=True)
 def vanishing_files():
     """a file that vanishes from a shared tree, and a tree that vanishes whole: the node serves on"""
     with Nodes() as world:

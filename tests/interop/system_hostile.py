@@ -61,7 +61,7 @@ class Garbage:
             thread.join(5)
 
 
-@test()
+@test(alone=True)
 def garbage():
     """garbage on TCP and UDP of both nodes at full rate while a fetch goes on"""
     with Nodes() as world:
@@ -80,7 +80,7 @@ def garbage():
             assert node.proc_kib("VmRSS:") < 96 * 1024, node.proc_kib("VmRSS:")
 
 
-@test()
+@test(alone=True)
 def thousand_connections():
     """a peer that opens a thousand connections and says nothing: others are served, and memory stays bounded"""
     with Nodes() as world:
@@ -106,7 +106,7 @@ def thousand_connections():
                 s.close()
 
 
-@test()
+@test(long=True)
 def trickled_handshake():
     """a handshake that trickles byte by byte is cut off in bounded time"""
     with Nodes() as world:

@@ -238,7 +238,7 @@ def check_answers(name, got, expected):
         assert wanted_body is None or body == wanted_body, f"{name}: {body!r}"
 
 
-@test()
+@test(long=True)
 def framing():
     """HTTP: what must be refused is refused and closes, what must be understood is understood"""
     port = free_port()

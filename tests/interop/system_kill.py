@@ -100,13 +100,13 @@ def kill_leech_file():
     killed_rounds(["leech"], "file")
 
 
-@test()
+@test(long=True)
 def kill_seed_file():
     """kill -9 of the seed at random moments, one file"""
     killed_rounds(["seed"], "file")
 
 
-@test()
+@test(long=True)
 def kill_both_file():
     """kill -9 of both at random moments, one file"""
     killed_rounds(["seed", "leech"], "file")
@@ -118,13 +118,13 @@ def kill_leech_tree():
     killed_rounds(["leech"], "tree")
 
 
-@test()
+@test(long=True)
 def kill_both_tree():
     """kill -9 of both at random moments, a tree"""
     killed_rounds(["seed", "leech"], "tree")
 
 
-@test()
+@test(long=True)
 def kill_while_sharing():
     """kill -9 while sharing: what share acknowledged is still there, what it did not can be shared again"""
     generator = random.Random(Options.seed)

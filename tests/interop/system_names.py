@@ -67,7 +67,7 @@ def three(world):
     return a, b, c
 
 
-@test()
+@test(alone=True)
 def publish_and_open_by_name():
     """a site is published, opened by name over HTTP on another node, its update is seen within 2 s, and a copy serves it while its owner sleeps"""
     with Nodes() as world:

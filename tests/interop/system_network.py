@@ -13,7 +13,7 @@ from shoal import BINARY, Nodes, die_with_parent, make_file, wait_for, without_s
 from suite import need, test
 
 
-@test()
+@test(long=True)
 def rotate_three():
     """network rotate: three running members go on together, an outsider with the old invite stays out, the new invite lets in"""
     with Nodes() as world:

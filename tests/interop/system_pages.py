@@ -128,7 +128,7 @@ def make_tone(path, seconds):
     return path
 
 
-@test()
+@test(long=True)
 def every_page_shows():
     """each one shows at the size of a telephone and of a desk, fits its width, and the console stays clean"""
     with Nodes() as world:

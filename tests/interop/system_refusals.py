@@ -156,7 +156,7 @@ def outputs():
         assert subprocess.run(["cmp", str(world.path("f")), str(folder / "f")]).returncode == 0
 
 
-@test()
+@test(long=True)
 def get_gives_up():
     """get --timeout: silence ends it with exit status 8, who was asked and the part kept; a wrong time is refused"""
     with Nodes() as world:
