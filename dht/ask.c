@@ -128,6 +128,7 @@ static void heed_contact(struct dht_node *n, const struct dht_pending *p, uint64
     if (r == DHT_TABLE_ADDED) {
         dht_timer_at_most(n, DHT_TIMER_STALE, n->now + n->config->refresh); /* sooner, if somebody is stale sooner, it is set already */
         dht_challenge_forget(n, p->key, &p->addr); /* no stranger any more; it may have to be asked again when it fails */
+        dht_handover_newcomer(n, dht_table_find(t, p->key, p->position));
     }
     if (r != DHT_TABLE_SPARED)
         return;
@@ -216,6 +217,8 @@ int dht_on_reply(struct dht_node *n, const uint8_t sender[NODE_KEY_SIZE], const 
         dht_page_reply(n, p.lookup, &p, m);
     else if (p.purpose == DHT_ASK_CALL)
         dht_call_reply(n, &p, m);
+    else if (p.purpose == DHT_ASK_HANDOVER)
+        dht_handover_reply(n, m);
     if (!n->joined)
         join(n, &p, rtt, m);
     return 0;
@@ -255,6 +258,8 @@ void dht_time_out(struct dht_node *n)
             dht_lookup_timeout(n, &p, hard);
         if (p.purpose == DHT_ASK_CALL)
             dht_call_timeout(n, &p);
+        if (p.purpose == DHT_ASK_HANDOVER && hard)
+            dht_handover_timeout(n);
         if (hard)
             contact_failed(n, &p);
     }

@@ -169,6 +169,7 @@ void dht_fini(struct dht_node *n)
     dht_storage_fini(&n->storage);
     dht_announce_fini(&n->announce);
     dht_calls_free(n);
+    dht_handover_free(n);
     n->env->alloc->free(n->env->alloc->context, n->lost);
     n->lost = NULL;
     crypto_wipe(n->secret, sizeof n->secret);
@@ -385,7 +386,8 @@ static const struct {
 } timer_steps[DHT_TIMERS] = {
     [DHT_TIMER_ALONE] = {alone_step},       [DHT_TIMER_STALE] = {stale_step},         [DHT_TIMER_REFRESH] = {refresh_step},
     [DHT_TIMER_ANNOUNCE] = {dht_walk_start}, [DHT_TIMER_EXPIRE] = {expire_step},      [DHT_TIMER_REPUBLISH] = {dht_republish_step},
-    [DHT_TIMER_PERSIST] = {persist_step},   [DHT_TIMER_LOST] = {dht_lost_step},      [DHT_TIMER_AGAIN] = {again_step},
+    [DHT_TIMER_PERSIST] = {persist_step},   [DHT_TIMER_LOST] = {dht_lost_step},      [DHT_TIMER_HANDOVER] = {dht_handover_step},
+    [DHT_TIMER_AGAIN] = {again_step},
 };
 
 void dht_wake(struct dht_node *n, core_time now, struct effects *out)

@@ -74,6 +74,7 @@ void dht_check(const struct dht_node *n)
     dht_pendings_check(&n->pending);
     dht_storage_check(&n->storage);
     dht_announce_check(&n->announce);
+    dht_handover_check(n);
     for (const struct dht_lookup *l = n->lookups; l; l = l->next) {
         dht_lookup_check(l);
         refreshing += l->mode == DHT_MODE_REFRESH || l->mode == DHT_MODE_SELF;

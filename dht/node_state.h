@@ -1,5 +1,5 @@
 /* Inside of a DHT node: the state, and what its parts (dht_node.c, ask.c, answer.c, operation.c,
- * walk.c, republish.c, inspect.c) call of each other. */
+ * walk.c, republish.c, handover.c, inspect.c) call of each other. */
 #ifndef SHOAL_DHT_NODE_STATE_H
 #define SHOAL_DHT_NODE_STATE_H
 #include "dht/announce.h"
@@ -18,7 +18,7 @@
 #define DHT_CONTACTED_WORDS 16 /* Bloom filter of addresses that we sent to */
 
 enum dht_timer { DHT_TIMER_ALONE, DHT_TIMER_STALE, DHT_TIMER_REFRESH, DHT_TIMER_ANNOUNCE, DHT_TIMER_EXPIRE, DHT_TIMER_REPUBLISH,
-                 DHT_TIMER_PERSIST, DHT_TIMER_LOST, DHT_TIMER_AGAIN, DHT_TIMERS };
+                 DHT_TIMER_PERSIST, DHT_TIMER_LOST, DHT_TIMER_HANDOVER, DHT_TIMER_AGAIN, DHT_TIMERS };
 
 struct dht_node {
     const struct dht_env *env;
@@ -46,6 +46,8 @@ struct dht_node {
     int64_t upload_left; /* [bytes] */
     core_time walk_at;
     int64_t walk_left;   /* [bytes] */
+    struct dht_handover *handover; /* dht/handover.c; from env->alloc, NULL while nobody new is being given records */
+    core_time handover_at;         /* the rate of records handed over: what was given is paid for until then */
     uint32_t alone_wait_ms;
     uint32_t republish_cursor;
     uint16_t stream_port, walk_next;
@@ -137,4 +139,12 @@ void dht_reply_head(struct dht_node *n, struct dht_message *reply, uint8_t type,
 void dht_republish_step(struct dht_node *n);
 uint32_t dht_record_life_s(const struct dht_node *n, uint8_t kind, uint64_t sequence, uint64_t expiry_s); /* 0 = expired */
 uint32_t dht_republish_at(struct dht_node *n, uint8_t kind);
+
+/* handover.c: signed records for nodes that are new to us. */
+void dht_handover_newcomer(struct dht_node *n, struct dht_contact *c);
+void dht_handover_step(struct dht_node *n);
+void dht_handover_reply(struct dht_node *n, const struct dht_message *m);
+void dht_handover_timeout(struct dht_node *n);
+void dht_handover_free(struct dht_node *n);
+void dht_handover_check(const struct dht_node *n);
 #endif

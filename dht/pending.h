@@ -8,7 +8,7 @@
 #define DHT_ID_SIZE 8
 #define DHT_PENDING_MAX 250 /* a slot is one byte of the id */
 
-enum dht_purpose { DHT_ASK_NOTHING, DHT_ASK_PING, DHT_ASK_HINT, DHT_ASK_LOOKUP, DHT_ASK_PUT, DHT_ASK_CALL, DHT_ASK_PAGE };
+enum dht_purpose { DHT_ASK_NOTHING, DHT_ASK_PING, DHT_ASK_HINT, DHT_ASK_LOOKUP, DHT_ASK_PUT, DHT_ASK_CALL, DHT_ASK_PAGE, DHT_ASK_HANDOVER };
 
 struct dht_lookup;
 

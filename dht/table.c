@@ -220,7 +220,7 @@ static void contact_set(struct dht_table *t, uint16_t slot, const struct net_add
     c->addr = *addr;
     c->answered_s = now_s;
     c->rtt = dht_rtt_pack(old ? (3 * old + rtt_us) / 4 : rtt_us);
-    c->flags = 0;
+    c->flags &= DHT_CONTACT_NEW;
 }
 
 static enum dht_table_result known_answered(struct dht_table *t, unsigned b, uint16_t slot, bool spare, const struct net_addr *addr,
@@ -347,7 +347,7 @@ bool dht_table_failed(struct dht_table *t, const uint8_t key[NODE_KEY_SIZE], uin
     uint8_t fails = dht_contact_fails(c);
     if (fails < DHT_FAILS_DEAD && (link_alive || fails < DHT_FAILS_FLAKY))
         fails++;
-    c->flags = fails;
+    c->flags = (uint8_t)((c->flags & DHT_CONTACT_NEW) | fails);
     if (link_alive && fails >= DHT_FAILS_FLAKY && (bucket->spare_count || fails >= DHT_FAILS_DEAD)) {
         live_drop(t, b, slot);
         promote(t, b);
@@ -396,6 +396,15 @@ struct dht_contact *dht_table_oldest(struct dht_table *t, unsigned bucket)
             oldest = c;
     }
     return oldest;
+}
+
+struct dht_contact *dht_table_new(const struct dht_table *t)
+{
+    for (unsigned b = DHT_BUCKETS; b-- > 0;)
+        for (uint16_t i = t->buckets[b].live; i != DHT_NO_SLOT; i = t->next[i])
+            if (t->slab[i].flags & DHT_CONTACT_NEW)
+                return &t->slab[i];
+    return NULL;
 }
 
 /* Those that failed come after those that did not: one dead contact would be asked for ever, and nobody else, while nothing else is heard

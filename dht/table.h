@@ -13,7 +13,8 @@
 
 enum dht_contact_flags {
     DHT_CONTACT_FAILS = 3,  /* mask: failed requests in a row */
-    DHT_CONTACT_CHECKED = 4 /* a liveness ping is under way */
+    DHT_CONTACT_CHECKED = 4, /* a liveness ping is under way */
+    DHT_CONTACT_NEW = 8      /* not yet looked at by dht/handover.c */
 };
 
 struct dht_bucket {
@@ -59,6 +60,8 @@ uint32_t dht_table_closest(const struct dht_table *t, uint64_t target, bool flak
 /* A contact that has not answered for `age_s` and is not being checked, or NULL: the longest silent one of those that never failed since,
  * then of those that failed once. *next_s: when the next one becomes stale [s since birth], UINT32_MAX when that is not known. */
 struct dht_contact *dht_table_stale(const struct dht_table *t, uint32_t now_s, uint32_t age_s, uint32_t *next_s);
+/* The nearest live contact that is marked new, or NULL. */
+struct dht_contact *dht_table_new(const struct dht_table *t);
 /* The longest silent live contact of a bucket, not being checked, or NULL. */
 struct dht_contact *dht_table_oldest(struct dht_table *t, unsigned bucket);
 /* The bucket longest without a lookup, down to the deepest used one; *at_s: when it is due. False: empty table. */
