@@ -1,13 +1,16 @@
-/* A node that is new to us and lies among the holders of a signed record gets it from us at once, not at the next daily republishing: a crowd of
- * newcomers near a key would otherwise push its holders out of every look-up (Maymounkov and Mazieres 2002, 2.5). Of the holders only the one nearest
- * to the key hands it on. What it costs is bounded: only who answered our challenge and has a place in the table is a newcomer; one at a time, one
- * record at a time, and HANDOVER_BURST records at once, then one in HANDOVER_EVERY. What is over that waits for the republishing. */
+/* A node that is new to us and lies among the holders of a signed record gets it from us at once, not at the
+ * next daily republishing: a crowd of newcomers near a key would otherwise push its holders out of every
+ * look-up (Maymounkov and Mazieres 2002, 2.5). Of the holders only the one nearest to the key hands it on.
+ * What it costs is bounded: only who answered our challenge and has a place in the table is a newcomer; one
+ * at a time, one record at a time, and HANDOVER_BURST records at once, then one in HANDOVER_EVERY. What is
+ * over that waits for the republishing. */
 #include "dht/node_state.h"
 #include "node/base/assert.h"
 #include <string.h>
 
 #define SCAN_PER_STEP  512
-#define HANDOVER_BURST 64 /* records; a node of a large network holds some 8 profiles and as many nicknames */
+#define HANDOVER_BURST 64 /* records; a node of a large network holds some 8 profiles and as many nicknames  \
+                           */
 #define HANDOVER_EVERY CORE_SECONDS(10)
 #define WAIT           CORE_SECONDS(10) /* who is gone again by then gets nothing */
 #define BETWEEN        CORE_MS(20)      /* from one newcomer, or stretch of records, to the next */
@@ -17,7 +20,8 @@ struct dht_handover { /* to one newcomer */
     uint8_t key[NODE_KEY_SIZE], token[DHT_TOKEN_SIZE];
     uint64_t position;
     struct net_addr addr;
-    uint32_t cursor; /* into the heap of records, which moves meanwhile: one given twice or left out does no harm */
+    uint32_t cursor; /* into the heap of records, which moves meanwhile: one given twice or left out does no
+                        harm */
     uint8_t tries;   /* of the record under the cursor */
     bool has_token, asked;
 };
@@ -62,7 +66,8 @@ static bool begin(struct dht_node *n)
     return true;
 }
 
-/* Is it one of the record's holders by its place (beside us, as in a put of ours), and are we the nearest of the others? */
+/* Is it one of the record's holders by its place (beside us, as in a put of ours), and are we the nearest of
+ * the others? */
 static bool is_due(const struct dht_node *n, const struct dht_stored *r)
 {
     const struct dht_handover *h = n->handover;
@@ -71,7 +76,8 @@ static bool is_due(const struct dht_node *n, const struct dht_stored *r)
     const struct dht_contact *closest[DHT_K_MAX + 1];
     uint64_t target = get_be64(r->key), theirs = h->position ^ target, ours = n->self ^ target;
     uint32_t nearer = 0, holders = n->config->replicas[r->kind];
-    uint32_t found = dht_table_closest(n->tables[dht_family_of(&h->addr)], target, false, closest, holders + 1u);
+    uint32_t found =
+        dht_table_closest(n->tables[dht_family_of(&h->addr)], target, false, closest, holders + 1u);
     for (uint32_t i = 0; i < found; i++) {
         uint64_t distance = get_be64(closest[i]->position) ^ target;
         if (distance == theirs)
@@ -101,7 +107,11 @@ static bool ask(struct dht_node *n, const struct dht_stored *r)
     struct dht_message m = {.type = DHT_PING};
     if (h->has_token) {
         dht_stored_copy(r, wire);
-        m = (struct dht_message){.type = DHT_PUT, .key = r->key, .kind = r->kind, .record = bytes_of(wire, r->size), .has_token = true};
+        m = (struct dht_message){.type = DHT_PUT,
+                                 .key = r->key,
+                                 .kind = r->kind,
+                                 .record = bytes_of(wire, r->size),
+                                 .has_token = true};
         memcpy(m.token, h->token, DHT_TOKEN_SIZE);
     }
     return n->room > 8 && dht_ask(n, DHT_ASK_HANDOVER, h->key, h->position, &h->addr, &m);

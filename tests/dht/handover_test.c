@@ -1,5 +1,6 @@
-/* Purpose: a node that is new among the holders of a signed record gets it from a holder within half a minute, so that a crowd of newcomers takes
- * nothing out of sight; nobody else gets it; what it costs has a bound. */
+/* Purpose: a node that is new among the holders of a signed record gets it from a holder within half a
+ * minute, so that a crowd of newcomers takes nothing out of sight; nobody else gets it; what it costs has a
+ * bound. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -26,8 +27,8 @@ static void publish(struct world *w, uint8_t key[32])
     uint8_t wire[DHT_RECORD_WIRE_MAX];
     uint64_t now_ms = world_unix_ms(w);
     node_position(key, w->nodes[0].me.key, w->env.crypto);
-    size_t size = dht_record_sign(wire, sizeof wire, DHT_PROFILE, key, now_ms, now_ms / 1000 + 10 * 86400, bytes_of("here", 4), &w->nodes[0].me,
-                                  &w->network, w->env.crypto);
+    size_t size = dht_record_sign(wire, sizeof wire, DHT_PROFILE, key, now_ms, now_ms / 1000 + 10 * 86400,
+                                  bytes_of("here", 4), &w->nodes[0].me, &w->network, w->env.crypto);
     assert_int_equal(world_put(w, 0, DHT_PROFILE, key, bytes_of(wire, size), 1), 0);
     const struct world_notice *done = world_wait(w, 0, 1, CORE_SECONDS(10));
     assert_non_null(done);
@@ -67,7 +68,8 @@ static void newcomers(struct world *w, const uint8_t key[32], uint32_t count, bo
     }
 }
 
-/* 24 nodes come that are nearer to the key than most, all at once; then everybody who held it before leaves, its publisher too. */
+/* 24 nodes come that are nearer to the key than most, all at once; then everybody who held it before leaves,
+ * its publisher too. */
 static void test_newcomers_carry_on(void **state)
 {
     (void)state;
@@ -80,7 +82,8 @@ static void test_newcomers_carry_on(void **state)
     world_run(w, w->now + SOON);
     uint32_t closest = 0, holding = 0;
     for (uint32_t i = 1; i < ALL; i++) {
-        if (!w->nodes[i].dht || !world_is_closest(w, i, key, 9)) /* its publisher, the nearest of all, is no holder */
+        if (!w->nodes[i].dht ||
+            !world_is_closest(w, i, key, 9)) /* its publisher, the nearest of all, is no holder */
             continue;
         closest++;
         holding += held(w, i) > 0;
@@ -141,16 +144,19 @@ static void fill(struct world *w, uint32_t count)
         if (!nearest_of_all(w, key))
             continue;
         count--;
-        size_t size = dht_record_sign(wire, sizeof wire, DHT_PROFILE, key, world_unix_ms(w), world_unix_ms(w) / 1000 + 86400, bytes_of("x", 1),
-                                      &publisher, &w->network, w->env.crypto);
+        size_t size = dht_record_sign(wire, sizeof wire, DHT_PROFILE, key, world_unix_ms(w),
+                                      world_unix_ms(w) / 1000 + 86400, bytes_of("x", 1), &publisher,
+                                      &w->network, w->env.crypto);
         assert_int_equal(dht_record_read(&view, bytes_of(wire, size)), 0);
-        assert_int_equal(dht_storage_put_signed(&w->nodes[0].dht->storage, now_s, &view, bytes_of(wire, size), key, NULL, 86400, now_s + 80000), 0);
+        assert_int_equal(dht_storage_put_signed(&w->nodes[0].dht->storage, now_s, &view, bytes_of(wire, size),
+                                                key, NULL, 86400, now_s + 80000),
+                         0);
     }
     dht_check(w->nodes[0].dht);
 }
 
-/* What one newcomer after the other may cost: 64 records and one in ten seconds, however many are due, and every one of them by a put that
- * the newcomer's own token allows. */
+/* What one newcomer after the other may cost: 64 records and one in ten seconds, however many are due, and
+ * every one of them by a put that the newcomer's own token allows. */
 static void test_bound(void **state)
 {
     (void)state;
@@ -167,13 +173,14 @@ static void test_bound(void **state)
         world_start(w, i);
         world_hint(w, i, 0);
         world_run(w, w->now + CORE_MINUTES(1));
-        printf("newcomer %u: %u records, %u datagrams\n", i - 1, held(w, i), (unsigned)(w->nodes[0].sent - sent));
+        printf("newcomer %u: %u records, %u datagrams\n", i - 1, held(w, i),
+               (unsigned)(w->nodes[0].sent - sent));
         given += held(w, i);
         assert_true(given <= 64 + (w->now - begun) / CORE_SECONDS(10) + 1);
         assert_true(i > 2 || given == 64); /* the bucket was full */
         world_stop(w, i);
     }
-    assert_true(given > 64 + 15); /* and fills again */
+    assert_true(given > 64 + 15);    /* and fills again */
     assert_int_equal(held(w, 1), 0); /* no newcomer */
     world_free(w);
 }
@@ -185,8 +192,9 @@ static bool silent_tap(struct world *w, uint32_t from, uint32_t to, uint8_t *dat
     return !(from == *(uint32_t *)w->tap_context && *size > 0 && w->now > CORE_SECONDS(33));
 }
 
-/* A newcomer that falls silent costs one question, and does not keep the next one waiting; one that starts again while it is given records, so that
- * its token means nothing any more, gets them by the token of its refusal. */
+/* A newcomer that falls silent costs one question, and does not keep the next one waiting; one that starts
+ * again while it is given records, so that its token means nothing any more, gets them by the token of its
+ * refusal. */
 static void test_silent_and_restarted(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
-/* The object that joins the parts: alone it says so, with a second node it joins, keeps contacts and gives them back after a restart; a question for a
- * third node ends with an answer or an error, never with silence. Two nodes, datagrams delivered by hand, streams that nobody answers. */
+/* The object that joins the parts: alone it says so, with a second node it joins, keeps contacts and gives
+ * them back after a restart; a question for a third node ends with an answer or an error, never with silence.
+ * Two nodes, datagrams delivered by hand, streams that nobody answers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "node/node.h"
+#include "tests/support/spin.h"
 
 #define NODES 2
 
@@ -20,6 +22,7 @@ struct world {
     struct pool lookups[NODES], records[NODES];
     struct key_pool *keys;
     struct node *node[NODES];
+    struct spin_watch spin[NODES];
     struct effects out;
     core_time now;
     uint32_t notices[0x400]; /* how many of each kind came */
@@ -39,7 +42,8 @@ static void start(struct world *w, int i)
     memset(c.seed, i + 1, sizeof c.seed);
     pool_init(&w->lookups[i], &core_alloc_libc, dht_lookup_size(&w->dht), 16);
     pool_init(&w->records[i], &core_alloc_libc, dht_record_size(), 64);
-    c.dht = (struct dht_env){&w->dht, &core_crypto_cheap, w->keys, &core_alloc_libc, &w->lookups[i], &w->records[i]};
+    c.dht = (struct dht_env){&w->dht,          &core_crypto_cheap, w->keys,
+                             &core_alloc_libc, &w->lookups[i],     &w->records[i]};
     c.xfer = (struct xfer_env){&w->xfer, &core_crypto_cheap, &core_alloc_libc};
     w->node[i] = node_new(&c, w->now);
     assert_non_null(w->node[i]);
@@ -95,7 +99,8 @@ static void deliver(struct world *w, int from, const struct net_addr *to, struct
         assert_in_range(bytes.size, 1, sizeof copy);
         memcpy(copy, bytes.data, bytes.size);
         struct effects outer = w->out; /* what `from` still has to send stays where it is */
-        w->out = (struct effects){calloc(4096, sizeof(struct effect)), 0, 4096, malloc(2u << 20), 0, 2u << 20, 0};
+        w->out =
+            (struct effects){calloc(4096, sizeof(struct effect)), 0, 4096, malloc(2u << 20), 0, 2u << 20, 0};
         node_datagram(w->node[i], w->now, &source, copy, bytes.size, &w->out);
         drain(w, i);
         free(w->out.items);
@@ -145,6 +150,7 @@ static void run_until(struct world *w, core_time end)
             break;
         if (t > w->now)
             w->now = t;
+        spin_watch(&w->spin[next], w->now, (uint32_t)next);
         node_wake(w->node[next], w->now, &w->out);
         drain(w, next);
     }
@@ -274,7 +280,8 @@ static void metered_free(void *context, void *memory)
     free(memory);
 }
 
-/* node_new with its first, second, third... allocation refused: NULL and nothing left behind, until it succeeds. */
+/* node_new with its first, second, third... allocation refused: NULL and nothing left behind, until it
+ * succeeds. */
 static void memory_that_is_refused(void **state)
 {
     struct world *w = *state;

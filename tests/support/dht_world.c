@@ -277,6 +277,7 @@ bool world_step(struct world *w, core_time until)
     } else if (n->dht && e.generation == n->generation) {
         w->events++;
         n->armed = CORE_NEVER;
+        spin_watch(&n->spin, w->now, e.node);
         dht_wake(n->dht, w->now, &w->out);
         if (n->naming && naming_deadline(n->naming) <= w->now)
             naming_wake(n->naming, w->now, &w->out);

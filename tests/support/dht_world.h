@@ -1,10 +1,12 @@
 /* A small deterministic world of DHT nodes for tests: virtual time, latency = hash of the pair, loss, one event heap ordered by
- * (time, sequence). After every event the node concerned is checked (dht_check) and the bounds on effects are asserted. */
+ * (time, sequence). After every event the node concerned is checked (dht_check) and the bounds on effects are asserted. A node whose
+ * deadline stays in the past ends the test (tests/support/spin.h). */
 #ifndef SHOAL_TESTS_DHT_WORLD_H
 #define SHOAL_TESTS_DHT_WORLD_H
 #include "dht/dht.h"
 #include "dht/record.h"
 #include "node/names/naming.h"
+#include "tests/support/spin.h"
 
 struct world_node {
     struct dht_node *dht; /* NULL: down */
@@ -13,6 +15,7 @@ struct world_node {
     struct net_addr addr, addr6; /* port 0: family not spoken */
     uint32_t generation;  /* of the armed deadline */
     core_time armed;
+    struct spin_watch spin;
     uint64_t sent, sent_bytes, received;
     uint32_t starts;
     int64_t clock_error_ms;

@@ -792,6 +792,7 @@ static void happen(struct xworld *w, struct xworld_event *e)
     case EVENT_WAKE:
         if (e->node->xfer && e->at == e->node->armed) {
             e->node->armed = CORE_NEVER;
+            spin_watch(&e->node->spin, w->now, e->node->index);
             xfer_wake(e->node->xfer, w->now, &w->out);
             xworld_step(e->node);
         }

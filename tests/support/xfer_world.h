@@ -3,6 +3,7 @@
  * it is made up. */
 #ifndef SHOAL_TEST_XFER_WORLD_H
 #define SHOAL_TEST_XFER_WORLD_H
+#include "tests/support/spin.h"
 #include "transfer/xfer.h"
 
 #define WORLD_NODES_MAX    64
@@ -61,6 +62,7 @@ struct xworld_node {
     bool gives_peers; /* the world answers NEED_PEERS with everybody who has the content */
     bool unreachable; /* dials to it fail */
     core_time armed;
+    struct spin_watch spin;
     int write_fails; /* status for the next leaves results; 0 = none */
 };
 
