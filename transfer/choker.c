@@ -14,7 +14,7 @@
 #define SLOT_SHORTEST                                                                                        \
     CORE_SECONDS(20) /* a slot is kept this long before it goes round: windows need time to open */
 
-static bool in_debt(const struct session *s)
+static bool free_rider(const struct session *s)
 {
     return s->debt + s->debt_called > DEBT_FREE || s->lies > LIES_FREE;
 }
@@ -45,7 +45,7 @@ static void take_slot(struct xfer *x, struct session *s)
 {
     s->slot = s->optimistic = false;
     s->waiting_since = x->now;
-    if (in_debt(s))
+    if (free_rider(s))
         lent_call_in(x, s);
     choke(x, s, true);
 }
@@ -76,7 +76,7 @@ static uint64_t given(const struct session *s)
 /* Those who give to us come first, those who keep to themselves what a seed gives them (lent.c) come last. */
 static int standing(const struct session *s)
 {
-    return in_debt(s) ? 0 : given(s) != 0 ? 2 : 1;
+    return free_rider(s) ? 0 : given(s) != 0 ? 2 : 1;
 }
 
 static struct session *longest_waiting(struct xfer *x)
@@ -144,19 +144,25 @@ void choker_update(struct xfer *x)
     }
 }
 
-/* What the best `regular` givers gave least: who gave that much has earned a slot. 0 = nobody gave anything.
- */
+/* What the best `regular` givers gave least: who gave that much has earned a slot. Nobody gave anything: more than
+ * anybody did. */
 static uint64_t earned_threshold(struct xfer *x, uint32_t regular)
 {
     uint64_t below = UINT64_MAX;
-    for (uint32_t taken = 0; taken < regular; taken++) {
+    for (uint32_t taken = 0; taken < regular;) {
         uint64_t most = 0;
-        for (uint32_t i = 0; i < x->session_cap; i++)
-            if (wants_slot(x->sessions[i]) && given(x->sessions[i]) < below && given(x->sessions[i]) > most)
-                most = given(x->sessions[i]);
+        uint32_t gave_it = 0; /* many may have given the same */
+        for (uint32_t i = 0; i < x->session_cap; i++) {
+            uint64_t gave = wants_slot(x->sessions[i]) ? given(x->sessions[i]) : 0;
+            if (gave >= below || gave < most)
+                continue;
+            gave_it = gave == most ? gave_it + 1 : 1;
+            most = gave;
+        }
         if (most == 0)
             break;
         below = most;
+        taken += gave_it;
     }
     return below;
 }
@@ -168,7 +174,7 @@ static struct session *pick_optimistic(struct xfer *x)
         uint32_t at = pass ? rng_below(&x->rng, weight) : 0;
         for (uint32_t i = 0; i < x->session_cap; i++) {
             struct session *s = x->sessions[i];
-            if (!wants_slot(s) || s->slot || in_debt(s))
+            if (!wants_slot(s) || s->slot || free_rider(s))
                 continue;
             bool newcomer = x->now < s->since + NEWCOMER && s->bytes_up < NEWCOMER_BYTES;
             uint32_t own = newcomer || given(s) != 0 ? 3 : 1;

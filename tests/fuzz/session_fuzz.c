@@ -163,17 +163,18 @@ static void ask(const uint8_t *b, size_t size)
 {
     static const uint8_t key[HASH_SIZE] = {8};
     struct net_addr elsewhere = net_addr_v4(10, 0, 0, 2, 9);
-    switch (size ? b[0] % 8 : 0) {
+    uint8_t what = size ? b[0] : 0;
+    switch (what % 8) {
     case 0:
     case 1:
-        xfer_ask_find(x, now, session, key, 1 + b[0] / 8u, &out);
+        xfer_ask_find(x, now, session, key, 1 + what / 8u, &out);
         break;
     case 2:
     case 3:
-        xfer_ask_dialback(x, now, session, 1 + b[0] / 8u, &out);
+        xfer_ask_dialback(x, now, session, 1 + what / 8u, &out);
         break;
     case 4:
-        xfer_send_app(x, now, session, bytes_of(b, size), &out);
+        xfer_send_app(x, now, session, bytes_of(b, size < MESSAGE_APP_MAX ? size : MESSAGE_APP_MAX), &out);
         break;
     case 5:
         sessions[1] = xfer_session_dial(x, now, key, &elsewhere, &out);

@@ -93,9 +93,9 @@ void hand_wait(struct hand *h, core_time time)
     h->now = end;
 }
 
-uint32_t hand_swarm(struct hand *h, uint8_t name, uint64_t size, bool complete, uint32_t parent)
+static uint32_t add(struct hand *h, struct xfer_swarm_params p, uint8_t name, uint64_t size)
 {
-    struct xfer_swarm_params p = {.ref = name, .complete = complete, .parent = parent};
+    p.ref = name;
     p.id.root[0] = name;
     p.id.size = size;
     content_provider_key(p.provider_key, &p.id, &h->network, &core_crypto_cheap);
@@ -103,6 +103,16 @@ uint32_t hand_swarm(struct hand *h, uint8_t name, uint64_t size, bool complete, 
     uint32_t swarm = xfer_swarm_add(h->x, h->now, &p, &h->out);
     hand_drain(h);
     return swarm;
+}
+
+uint32_t hand_swarm(struct hand *h, uint8_t name, uint64_t size, bool complete, uint32_t parent)
+{
+    return add(h, (struct xfer_swarm_params){.complete = complete, .parent = parent}, name, size);
+}
+
+uint32_t hand_swarm_have(struct hand *h, uint8_t name, uint64_t size, const uint8_t *have)
+{
+    return add(h, (struct xfer_swarm_params){.have_chunks = have}, name, size);
 }
 
 struct session *hand_peer(struct hand *h, uint8_t name, const struct net_addr *addr)

@@ -29,6 +29,8 @@ void hand_stop(struct hand *h);
 void hand_drain(struct hand *h);
 void hand_wait(struct hand *h, core_time time); /* wakes whenever the core asks for it */
 uint32_t hand_swarm(struct hand *h, uint8_t name, uint64_t size, bool complete, uint32_t parent);
+uint32_t hand_swarm_have(struct hand *h, uint8_t name, uint64_t size,
+                         const uint8_t *have); /* bitmap of chunks; not all */
 /* A peer comes from this address (its port: where it takes streams itself) and has said hello. */
 struct session *hand_peer(struct hand *h, uint8_t name, const struct net_addr *addr);
 struct session *hand_peer_home(struct hand *h, uint8_t name); /* from 10.0.0.name */

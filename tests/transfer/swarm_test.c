@@ -5,6 +5,7 @@
 #include <setjmp.h>
 #include <cmocka.h>
 #include <stdio.h>
+#include "tests/support/xfer_hand.h"
 #include "tests/support/xfer_world.h"
 
 #define MB 1000000u
@@ -169,12 +170,82 @@ static void seed_leaves(void **state)
     xworld_free(w);
 }
 
+/* Rule: a content is found by its whole id; a pack is not its tree, and what was removed is gone. */
+static void swarms_are_found_by_content(void **state)
+{
+    (void)state;
+    struct hand *h = test_calloc(1, sizeof *h);
+    xfer_config_default(&h->config);
+    hand_start(h);
+    uint32_t first = hand_swarm(h, 1, 2 * MB, true, 0), second = hand_swarm(h, 2, 2 * MB, false, 0);
+    struct content_id one = swarm_get(h->x, first)->id, two = swarm_get(h->x, second)->id, other = one;
+    assert_int_equal(xfer_swarm_find(h->x, &one), first);
+    assert_int_equal(xfer_swarm_find(h->x, &two), second);
+    other.size++;
+    assert_int_equal(xfer_swarm_find(h->x, &other), 0);
+    other = one;
+    other.kind = CONTENT_TREE;
+    assert_int_equal(xfer_swarm_find(h->x, &other), 0);
+    struct xfer_swarm_params p = {.ref = 3, .id = other, .pack = true, .complete = true};
+    xfer_geometry_pack(&p.geometry, 5, 100);
+    assert_int_not_equal(xfer_swarm_add(h->x, h->now, &p, &h->out), 0);
+    assert_int_equal(xfer_swarm_find(h->x, &other), 0); /* the pack is there, the manifest is not */
+    p.pack = false;
+    xfer_geometry_content(&p.geometry, other.size);
+    uint32_t tree = xfer_swarm_add(h->x, h->now, &p, &h->out);
+    assert_int_equal(xfer_swarm_find(h->x, &other), tree);
+    xfer_swarm_remove(h->x, h->now, first, &h->out);
+    assert_int_equal(xfer_swarm_find(h->x, &one), 0);
+    uint32_t again = hand_swarm(h, 1, 2 * MB, true, 0);
+    assert_int_not_equal(again, first); /* the number is a new one, so that an old one finds nothing */
+    assert_int_equal(xfer_swarm_find(h->x, &one), again);
+    hand_stop(h);
+    test_free(h);
+}
+
+/* Rule: those who have the content open, and as many as there is room for; not who only came, nor who asked and was not answered. */
+static void sessions_of_a_swarm(void **state)
+{
+    (void)state;
+    struct hand *h = test_calloc(1, sizeof *h);
+    struct xfer_session_info info[4];
+    xfer_config_default(&h->config);
+    hand_start(h);
+    uint32_t first = hand_swarm(h, 1, 2 * MB, true, 0), second = hand_swarm(h, 2, 2 * MB, true, 0);
+    struct session *a = hand_peer_home(h, 1), *b = hand_peer_home(h, 2), *c = hand_peer_home(h, 3);
+    assert_int_equal(xfer_swarm_sessions(h->x, h->now, first, info, 4), 0);
+    hand_open(h, a, first, 0);
+    hand_open(h, a, second, 2);
+    hand_open(h, b, first, 0);
+    struct message asks = {.type = MESSAGE_OPEN};
+    memcpy(asks.key, swarm_get(h->x, first)->provider_key, HASH_SIZE);
+    hand_say(h, c, &asks);
+    assert_int_equal(xfer_swarm_sessions(h->x, h->now, first, info, 4), 2);
+    assert_int_equal(info[0].session, a->number);
+    assert_int_equal(info[0].channels, 2);
+    assert_true(info[0].established && info[0].incoming);
+    assert_memory_equal(info[0].peer.key, a->key, NODE_KEY_SIZE);
+    assert_int_equal(info[0].peer.addr.port, 7000); /* where it takes streams, not where it came from */
+    assert_int_equal(info[1].session, b->number);
+    assert_int_equal(xfer_swarm_sessions(h->x, h->now, first, info, 1), 1);
+    assert_int_equal(xfer_swarm_sessions(h->x, h->now, second, info, 4), 1);
+    assert_int_equal(xfer_swarm_sessions(h->x, h->now, 0, info, 4), 0);
+    assert_int_equal(xfer_sessions(h->x, h->now, info, 4), 3);
+    hand_say(h, b, &(struct message){.type = MESSAGE_CLOSE});
+    assert_int_equal(xfer_swarm_sessions(h->x, h->now, first, info, 4), 1);
+    hand_gone(h, a);
+    assert_int_equal(xfer_swarm_sessions(h->x, h->now, first, info, 4), 0);
+    hand_stop(h);
+    test_free(h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(one_seed_one_leech),   cmocka_unit_test(seed_comes_last),
         cmocka_unit_test(first_byte),           cmocka_unit_test(one_seed_four_leeches),
         cmocka_unit_test(one_seed_ten_leeches), cmocka_unit_test(seed_leaves),
+        cmocka_unit_test(swarms_are_found_by_content), cmocka_unit_test(sessions_of_a_swarm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
