@@ -1,7 +1,8 @@
 /* The one interface to content that all gateways stand on (DESIGN.md, "Gateways"): HTTP, FTP, DNS and mail see the same tree,
  *
  *     /                           the four below
- *     /shared/<name>[/path...]    what this node shares or has fetched; read only
+ *     /shared/<name>[/path...]    what this node shares or has fetched; read only. Of shares of one name the first has it, the others
+ *                                 are <stem>~<8 signs of the id><.extension>
  *     /content/<id>[/path...]     any content by its id, here or on other nodes; read only
  *     /name/<name>[/path...]      the site of a node: petname, pinned nickname, node id, self (node/host/names.h); read only
  *     /home/<account>[/path...]   writable for its account; every file in it is shared when complete. /home lists the homes one may see

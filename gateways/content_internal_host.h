@@ -1,6 +1,6 @@
-/* Between content_host.c (calls, paths, lists), content_fetch_host.c (open files, the cache) and the homes of
- * accounts: content_home_host.c (reading them), content_write_host.c (uploads), content_change_host.c
- * (changes, one at a time, and the sweep at start). */
+/* Between content_host.c (calls), content_path_host.c, content_list_host.c, content_fetch_host.c (open files,
+ * the cache) and the homes of accounts: content_home_host.c (reading them), content_write_host.c (uploads),
+ * content_change_host.c (changes, one at a time, and the sweep at start). */
 #ifndef SHOAL_CONTENT_INTERNAL_HOST_H
 #define SHOAL_CONTENT_INTERNAL_HOST_H
 #include <limits.h>
@@ -32,10 +32,11 @@ struct found { /* where a path leads */
 struct place {
     uint32_t refs;
     int fd;
-    bool any_ctime; /* a file of the cache may lose its name (gc, the quota) while it is read, and with it its ctime */
+    bool any_ctime; /* a file of the cache may lose its name (gc, the quota) while it is read, and with it its
+                       ctime */
     struct found found;
 };
-struct place *content_place_new(void); /* NULL: no memory */
+struct place *content_place_new(void);    /* NULL: no memory */
 void content_place_drop(struct place *p); /* NULL is ignored */
 
 struct content_call {
@@ -50,7 +51,7 @@ struct content_call {
     uint32_t limit;
     struct names_call *name; /* a name in the path is being resolved */
     bool named;              /* it was: names_known says what came of it */
-    struct job *job; /* a listing under way on other nodes: its number, since jobs may be forgotten */
+    struct job *job;         /* a listing under way on other nodes: its number, since jobs may be forgotten */
     uint32_t job_id;
     struct content_file *file; /* of a read */
     uint64_t offset, ahead;
@@ -146,6 +147,28 @@ void content_call_fail(struct content_call *call, int status);
 void content_known_forget(struct content *c);
 struct known *content_known_find(struct content *c, const char *path); /* NULL: not, or not any more */
 void content_found_dir(struct found *f, const char *name);
+/* content_path_host.c */
+#define CONTENT_MANIFEST_HERE                                                                                \
+    (8u << 20) /* a manifest that is read on the loop [bytes]; larger ones by a listing job */
+bool content_segment(const char **path, char out[CONTENT_NAME_MAX + 1]); /* takes the next one of "/a/b" */
+/* Where a path leads, by what is on this disk. ERR_NO_SOURCES: a manifest on the way is not here, f->inside
+ * says what is looked for; ERR_BUSY below /name: its profile is not here yet. */
+int content_find(struct content *c, const struct account_who *who, const char *path, const struct link *hints,
+                 struct found *f);
+/* What a share is called in /shared: its name, and when it is not the first of that name, `~` and the first
+ * signs of its id before the extension, so that both can be reached. */
+void content_share_name(char out[CONTENT_NAME_MAX + 1], const struct store_share *share, bool first);
+bool content_below_name(const char *path);
+int content_name_wait(
+    struct content_call *call); /* looks for the call's name, once. 0: wait; else why the call fails */
+void content_name_hints(struct content_call *call); /* the node of a name is a source of its site */
+int content_remote_start(struct content_call *call, const struct found *f,
+                         bool of_parent);                             /* a listing job */
+int content_remote_done(struct content_call *call, struct job **out); /* 1: still running */
+bool content_resolve_step(struct content_call *call);                 /* true: it ended, its callback came */
+void content_known_tick(struct content *c, core_time now);
+/* content_list_host.c */
+bool content_list_step(struct content_call *call); /* as content_resolve_step */
 /* content_fetch_host.c */
 struct content_file *content_file_open(struct content *c, struct place *place, const struct link *hints,
                                        int *error);

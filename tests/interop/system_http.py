@@ -5,7 +5,7 @@ import pathlib
 import re
 import socket
 
-from shoal import Nodes, make_file
+from shoal import Nodes, make_file, wait_for
 from suite import test
 
 
@@ -348,6 +348,33 @@ def content():
         with open(tree / "big.bin", "ab") as f:
             f.write(b"changed")
         assert ask(port, f"/content/{root}/big.bin?timeout=1")[0] in (404, 504), "a file that changed was served"
+
+
+@test()
+def twins():
+    """HTTP: shares of one name can all be reached: the first by the name, the others with signs of their ids; lists are in order of names"""
+    with Nodes() as nodes:
+        a = nodes.node("a")
+        port = up_with_web(a)
+        ids = []
+        for folder in ("one", "two"):
+            path = pathlib.Path(nodes.base) / folder
+            path.mkdir()
+            (path / "photo.jpg").write_text(folder)
+            (path / ("z" if folder == "one" else "b")).mkdir()
+            ids.append(a.run("share", str(path / "photo.jpg"), "--json").json()[0]["id"])
+            a.run("share", str(path / ("z" if folder == "one" else "b")))
+        second = f"/shared/photo~{ids[1][:8]}.jpg"
+        assert ask(port, "/shared/photo.jpg")[:2] == (200, b"one")
+        assert ask(port, second)[:2] == (200, b"two")
+        assert ask(port, f"/shared/photo~{ids[0][:8]}.jpg")[:2] == (200, b"one"), "signs name the first too, whatever becomes of the others"
+        assert ask(port, "/shared/photo~aaaaaaaa.jpg")[0] == 404
+        names = re.findall(r'href="(?:\./|/shared/)?([^"/?#]+)/?"', ask(port, "/shared/")[1].decode())
+        names = [name for name in names if name in ("z", "b") or name.startswith("photo")]
+        assert names == ["b", "photo.jpg", second.rsplit("/", 1)[1], "z"], names
+        a.run("unshare", str(pathlib.Path(nodes.base) / "one" / "photo.jpg"))
+        wait_for(lambda: ask(port, "/shared/photo.jpg")[:2] == (200, b"two"), "the second to have the name", 10)
+        assert ask(port, second)[:2] == (200, b"two"), "a link with signs holds"
 
 
 @test()

@@ -60,6 +60,8 @@
     X(SHARE_BY_ID, "SELECT " S " FROM share WHERE root = ?1 AND size = ?2 AND kind = ?3 AND ready = 1 "                \
                    "ORDER BY row LIMIT 1")                                                                             \
     X(SHARES, "SELECT " S " FROM share WHERE ready = 1 ORDER BY row")                                                  \
+    X(SHARES_BY_NAME, "SELECT " S " FROM share WHERE ready = 1 ORDER BY name, row")                                    \
+    X(SHARES_NAMED, "SELECT " S " FROM share WHERE name = ?1 AND ready = 1 ORDER BY row")                              \
     X(SHARE_OF, "SELECT " S " FROM share WHERE row IN (SELECT share FROM owner WHERE content = ?1) AND ready = 1 "     \
                 "ORDER BY row")                                                                                        \
     X(SHARES_FROM, "SELECT " S " FROM share WHERE ready = 1 AND row >= ?1 ORDER BY row")                               \

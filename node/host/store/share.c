@@ -212,6 +212,25 @@ int store_shares_from(struct store *s, int64_t row,
     return shares_each(s, q, each, context);
 }
 
+int store_shares_by_name(struct store *s, bool (*each)(void *context, const struct store_share *share),
+                         void *context)
+{
+    int status;
+    sqlite3_stmt *q = store_statement(s, SQL_SHARES_BY_NAME, &status);
+    return q ? shares_each(s, q, each, context) : status;
+}
+
+int store_shares_named(struct store *s, const char *name,
+                       bool (*each)(void *context, const struct store_share *share), void *context)
+{
+    int status;
+    sqlite3_stmt *q = store_statement(s, SQL_SHARES_NAMED, &status);
+    if (q == NULL)
+        return status;
+    sqlite3_bind_text(q, 1, name, -1, SQLITE_STATIC);
+    return shares_each(s, q, each, context);
+}
+
 int store_share_count(struct store *s, uint64_t *count, uint64_t *troubled)
 {
     int status;

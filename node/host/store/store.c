@@ -51,6 +51,8 @@ static const char *const migrations[] = {
     "CREATE TABLE contact (key BLOB PRIMARY KEY, petname TEXT NOT NULL, pinned INTEGER NOT NULL,"
     " site INTEGER NOT NULL, record BLOB NOT NULL, seen_s INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE listing (path TEXT PRIMARY KEY, listed INTEGER NOT NULL) WITHOUT ROWID;",
+    /* Gateways show shares by name. */
+    "CREATE INDEX share_name ON share (name);",
 };
 #define SCHEMA_VERSION ((int)(sizeof migrations / sizeof *migrations))
 

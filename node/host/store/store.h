@@ -84,6 +84,9 @@ int store_share_by_id(struct store *s, const struct content_id *id, struct store
 int store_shares(struct store *s, bool (*each)(void *context, const struct store_share *share), void *context);
 /* Those with this row or a later one, in order of row: for pages, which cost the same wherever they begin. */
 int store_shares_from(struct store *s, int64_t row, bool (*each)(void *context, const struct store_share *share), void *context);
+/* In order of the bytes of their names, those of one name by row; and those of one name alone. */
+int store_shares_by_name(struct store *s, bool (*each)(void *context, const struct store_share *share), void *context);
+int store_shares_named(struct store *s, const char *name, bool (*each)(void *context, const struct store_share *share), void *context);
 int store_share_count(struct store *s, uint64_t *count, uint64_t *troubled); /* troubled: changed or missing */
 
 int store_share_changes(struct store *s, uint64_t *out); /* grows with every change of a share, by whatever handle */
