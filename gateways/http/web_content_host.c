@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include "gateways/http/http_range.h"
 #include "gateways/http/http_target.h"
+#include "gateways/http/web_html_host.h"
 #include "gateways/http/web_internal_host.h"
 #include "node/base/assert.h"
 
@@ -12,6 +13,7 @@
 #define TIMEOUT_MAX_S 3600
 #define PART_HEAD     320
 #define BOUNDARY      "shoal-d41f0c8b5e7a92"
+#define OURS_ALONE    "Cross-Origin-Resource-Policy: same-origin\r\n" /* what other sites may not even show or play */
 
 enum step { STEP_OPEN, STEP_INDEX, STEP_LIST, STEP_READ, STEP_SEND };
 
@@ -38,8 +40,7 @@ struct serving {
     bool multipart, part_head_due, last_boundary_due, begun;
     char part_head[PART_HEAD];
     uint8_t *buffer;
-    char *listing;
-    size_t listing_size, listing_cap;
+    struct web_html listing;
     uint64_t listing_from;
 };
 
@@ -50,7 +51,7 @@ static void serving_free(struct serving *v)
     if (v->file)
         content_close(v->file);
     free(v->buffer);
-    free(v->listing);
+    free(v->listing.text);
     free(v);
 }
 
@@ -206,10 +207,11 @@ static void put_fields(const struct serving *v, char *out, size_t cap, bool whol
     if (v->mtime_s > 0)
         http_write_date(&w, "Last-Modified", (uint64_t)v->mtime_s);
     http_write_field(&w, "Accept-Ranges", "bytes");
-    /* What an id names never changes; what a name names may. */
-    http_write_field(&w, "Cache-Control",
-                     strncmp(v->path, "/content/", 9) == 0 ? "public, max-age=31536000, immutable"
-                                                           : "no-cache");
+    /* What an id names never changes; what a name names may. A cache between here and another computer has no account. */
+    bool named = strncmp(v->path, "/content/", 9) != 0, near = net_addr_scope(&v->x->peer) == NET_SCOPE_LOOPBACK;
+    http_write_field(&w, "Cache-Control", named ? "private, no-cache" : near ? "public, max-age=31536000, immutable" : "private, max-age=31536000, immutable");
+    if (named && !v->own)
+        http_write_field(&w, "Cross-Origin-Resource-Policy", "same-origin");
     http_write_field(&w, "X-Content-Type-Options", "nosniff");
     http_write_field(&w, "Vary", "Sec-Fetch-Dest");
     if (!v->own)
@@ -413,60 +415,17 @@ static void serve_file(struct serving *v)
 
 /* ---- Directory pages ---- */
 
-static bool put(struct serving *v, const char *text, size_t size)
-{
-    if (v->listing_size + size > v->listing_cap) {
-        size_t cap = (v->listing_cap ? v->listing_cap : 8192) * 2 + size;
-        char *grown = realloc(v->listing, cap);
-        if (!grown)
-            return false;
-        v->listing = grown;
-        v->listing_cap = cap;
-    }
-    memcpy(v->listing + v->listing_size, text, size);
-    v->listing_size += size;
-    return true;
-}
-
-static bool put_escaped(struct serving *v, const char *text)
-{
-    bool ok = true;
-    for (; *text && ok; text++) {
-        const char *as = *text == '<'   ? "&lt;"
-                         : *text == '>' ? "&gt;"
-                         : *text == '&' ? "&amp;"
-                         : *text == '"' ? "&quot;"
-                                        : NULL;
-        ok = as ? put(v, as, strlen(as)) : put(v, text, 1);
-    }
-    return ok;
-}
-
-static bool put_entry(struct serving *v, const struct content_info *e)
-{
-    char encoded[3 * CONTENT_NAME_MAX + 1], size[64] = "";
-    if (http_encode(encoded, sizeof encoded, bytes_of(e->name, strlen(e->name))) < 0)
-        return true;
-    const char *slash = e->what == CONTENT_IS_DIR ? "/" : "";
-    if (e->what == CONTENT_IS_FILE)
-        snprintf(size, sizeof size, "<td>%llu", (unsigned long long)e->size);
-    return put(v, "<tr><td><a href=\"", 17) && put(v, encoded, strlen(encoded)) &&
-           put(v, slash, strlen(slash)) && put(v, "\">", 2) && put_escaped(v, e->name) &&
-           put(v, slash, strlen(slash)) && put(v, "</a>", 4) && put(v, size, strlen(size)) && put(v, "\n", 1);
-}
-
 static void on_list(void *context, int status, const struct content_info *entries, uint32_t count, bool more)
 {
     struct serving *v = context;
-    bool ok = true;
     v->call = NULL;
     if (status != 0) {
         fail(v, status);
         return;
     }
-    for (uint32_t i = 0; i < count && ok; i++)
-        ok = put_entry(v, &entries[i]);
-    if (!ok) {
+    for (uint32_t i = 0; i < count; i++)
+        web_listing_entry(&v->listing, entries[i].name, entries[i].what == CONTENT_IS_FILE ? entries[i].size : UINT64_MAX);
+    if (v->listing.failed) {
         fail(v, ERR_NO_MEMORY);
         return;
     }
@@ -478,39 +437,37 @@ static void on_list(void *context, int status, const struct content_info *entrie
             fail(v, ERR_NO_MEMORY);
         return;
     }
-    if (!put(v, "</table></html>\n", 16)) {
+    web_listing_end(&v->listing);
+    if (v->listing.failed) {
         fail(v, ERR_NO_MEMORY);
         return;
     }
     struct http_exchange *x = v->x;
-    char *body = v->listing;
-    size_t size = v->listing_size;
-    v->listing = NULL;
+    char *body = v->listing.text;
+    size_t size = v->listing.size;
+    v->listing.text = NULL;
     x->gone = NULL;
-    http_reply(x, 200, "text/html; charset=utf-8",
-               v->own ? "X-Content-Type-Options: nosniff\r\n"
-                      : "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox "
-                        "allow-top-navigation-by-user-activation; default-src 'none'; style-src "
-                        "'unsafe-inline'\r\n",
+    http_reply(x, 200, WEB_HTML_TYPE,
+               v->own ? "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: " WEB_HTML_POLICY "\r\n"
+                      : OURS_ALONE "X-Content-Type-Options: nosniff\r\nContent-Security-Policy: sandbox "
+                        "allow-top-navigation-by-user-activation; " WEB_HTML_POLICY "\r\n",
                body, size);
     serving_free(v);
 }
 
 static void list_start(struct serving *v)
 {
-    static const char head[] = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta "
-                               "name=\"viewport\" content=\"width=device-width\"><style>body{font:1rem/1.6 "
-                               "system-ui,sans-serif;max-width:56rem;margin:1rem auto;padding:0 "
-                               "1rem;color-scheme:light dark}td+td{text-align:right;padding-left:2rem}"
-                               "</style><title>";
     v->step = STEP_LIST;
     size_t n = strlen(v->path);
     if (n && v->path[n - 1] == '/' && n > 1)
         v->path[n - 1] = 0;
-    bool ok = put(v, head, sizeof head - 1) && put_escaped(v, v->path) && put(v, "</title><h1>", 12) &&
-              put_escaped(v, v->path) && put(v, "</h1><table>\n", 13) &&
-              put(v, "<tr><td><a href=\"../\">../</a>\n", 30);
-    if (ok)
+    const char *shown = v->path;
+    if (v->own) { /* where the id or the name is the host's */
+        shown = strchr(v->path + 1, '/');
+        shown = shown ? strchr(shown + 1, '/') : NULL;
+    }
+    web_listing_begin(&v->listing, shown ? shown : "");
+    if (!v->listing.failed)
         v->call = content_list(v->g->content, &v->who, v->path, v->has_hints ? &v->hints : NULL, 0,
                                CONTENT_LIST_MAX, deadline(v), on_list, v);
     if (!v->call)

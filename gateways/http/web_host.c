@@ -14,91 +14,14 @@
 #include "node/host/names.h"
 
 #define WEB_CONNECTIONS_MAX 30000
-#define WEB_BODY_MAX        (4u << 20)
 #define BODY_OF_STRANGERS   (16u << 10) /* gathered for who has not signed in: a name and a password [bytes] */
 #define TRIM_THRESHOLD      (8 << 20) /* else each answer gives its memory back to the system and asks for it again */
-#define HTML                "text/html; charset=utf-8"
 #define PAGE_FIELDS                                                                                          \
     "X-Content-Type-Options: nosniff\r\nReferrer-Policy: no-referrer\r\nX-Frame-Options: DENY\r\n"           \
     "Content-Security-Policy: default-src 'self'; img-src 'self' data: http://*.shoal.localhost:*; "         \
     "media-src 'self' "                                                                                      \
     "http://*.shoal.localhost:*; object-src 'none'; base-uri 'none'; frame-ancestors 'none'\r\n"             \
     "Cache-Control: no-cache\r\n"
-
-/* ---- Errors for people ---- */
-
-static void html_put(char *out, size_t cap, const char *text)
-{
-    size_t n = 0;
-    for (; *text && n + 7 < cap; text++) {
-        const char *as = *text == '<'   ? "&lt;"
-                         : *text == '>' ? "&gt;"
-                         : *text == '&' ? "&amp;"
-                         : *text == '"' ? "&quot;"
-                                        : NULL;
-        if (as)
-            n += (size_t)snprintf(out + n, cap - n, "%s", as);
-        else
-            out[n++] = *text;
-    }
-    out[n] = 0;
-}
-
-static const char *advice(unsigned status)
-{
-    switch (status) {
-    case 404:
-        return "<p>Look for it among what this node shares:</p>";
-    case 507:
-        return "<p>Something must be removed first, or the limit raised, on the computer this node runs on.</p>";
-    case 504:
-        return "<p>A computer that has it may come back later: reload this page then.</p>";
-    case 401:
-        return "<p><a href=\"/#/\">Sign in</a>, then reload this page.</p>";
-    case 421:
-    case 400:
-        return "<p>The address in the browser is not one that this node answers to.</p>";
-    default:
-        return "";
-    }
-}
-
-void web_error(struct http_exchange *x, unsigned status, const char *extra, const char *message)
-{
-    struct bytes accept;
-    char escaped[1400];
-    bool html = http_field_get(x->head, x->bytes, "Accept", &accept) &&
-                memmem(accept.data, accept.size, "text/html", 9);
-    char *body = NULL;
-    int n;
-    if (html) {
-        html_put(escaped, sizeof escaped, message);
-        n = asprintf(&body,
-                     "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><meta name=\"viewport\" "
-                     "content=\"width=device-width\">"
-                     "<title>%u %s</title><style>body{font:1rem/1.5 "
-                     "system-ui,sans-serif;max-width:36rem;margin:3rem auto;padding:0 1rem;"
-                     "color-scheme:light dark}</style><h1>%s</h1><p>%s</p>%s<form action=\"/\" "
-                     "method=\"get\"><input name=\"q\" "
-                     "aria-label=\"Search\"> <button>Search</button></form><p><a href=\"/\">Home</a> · <a "
-                     "href=\"/shared/\">What is shared "
-                     "here</a></p></html>\n",
-                     status, http_reason(status), http_reason(status), escaped, advice(status));
-    } else {
-        json_t *o = json_pack("{s:{s:i, s:o}}", "error", "status", (int)status, "message", api_text(message));
-        body = json_dumps(o, JSON_COMPACT);
-        json_decref(o);
-        n = body ? (int)strlen(body) : -1;
-    }
-    http_reply(x, status, html ? HTML : "application/json", extra, n < 0 ? NULL : body,
-               n < 0 ? 0 : (size_t)n);
-}
-
-static char *plain_error(unsigned status, const char *message)
-{
-    char *body;
-    return asprintf(&body, "%u %s: %s\n", status, http_reason(status), message) < 0 ? NULL : body;
-}
 
 /* ---- Embedded pages ---- */
 
@@ -213,7 +136,7 @@ static bool name_refused(struct http_exchange *x, int status)
     }
 }
 
-static void origin_of(const struct gateways *g, const struct http_exchange *x, struct web_origin *out)
+void web_origin_find(const struct gateways *g, const struct http_exchange *x, struct web_origin *out)
 {
     const char *zones = g->app->config.dns_zone[0] ? g->app->config.dns_zone : "shoal.alt";
     web_origin_of(out, x->head, x->bytes, g->app->config.http_names, zones);
@@ -359,6 +282,9 @@ static void to_content(struct gateways *g, struct http_exchange *x, const struct
     enum http_method m = x->head->method;
     if (is_below(path, "/home")) {
         to_home(g, x, o, path);
+    } else if (o->cross_site && !o->navigation && !is_below(path, "/content")) {
+        /* Names can be guessed: another site could try them, and see by what loads what is here. An id cannot. */
+        web_error(x, 403, NULL, "another site may not look at what this node shares by its name: use its id, /content/<id>");
     } else if (m != HTTP_GET && m != HTTP_HEAD) {
         if (m == HTTP_OPTIONS)
             http_reply(x, 204, NULL, READ_METHODS, NULL, 0);
@@ -437,7 +363,7 @@ static void handle(void *owner, struct http_exchange *x)
     struct web_caller caller;
     char path[CONTENT_PATH_MAX];
     const char *why;
-    origin_of(g, x, &o);
+    web_origin_find(g, x, &o);
     if (o.host == WEB_HOST_ZONE && zone_moved(g, x))
         return;
     if (o.host == WEB_HOST_BAD || o.host == WEB_HOST_ZONE) {
@@ -497,7 +423,7 @@ static void begin(void *owner, struct http_exchange *x)
     if ((m != HTTP_PUT && m != HTTP_POST) || x->head->form == HTTP_ASTERISK ||
         !path_of(x, path))
         return;
-    origin_of(g, x, &o);
+    web_origin_find(g, x, &o);
     bool upload = m == HTTP_POST && strcmp(path, "/api/" API_UPLOAD) == 0;
     if (is_below(path, "/api") && !upload && (x->head->chunked || x->head->length > BODY_OF_STRANGERS)) {
         web_caller_of(g, x, &caller);
@@ -516,96 +442,6 @@ static void begin(void *owner, struct http_exchange *x)
         refuse(x, status, why);
     else
         web_upload(g, x, &caller.who, upload ? "" : path);
-}
-
-/* ---- The echo origin for conformance suites ---- */
-
-static char *echo_fields(struct http_exchange *x, size_t *size)
-{
-    size_t cap = x->head->size + 1, n = 0;
-    char *out = malloc(cap);
-    for (uint16_t i = 0; out && i < x->head->field_count; i++) {
-        struct bytes name = http_text(x->bytes, x->head->fields[i].name),
-                     value = http_text(x->bytes, x->head->fields[i].value);
-        char line[HTTP_LINE_MAX + 8];
-        int m = snprintf(line, sizeof line, "%.*s: ", (int)name.size, (const char *)name.data);
-        if (n + (size_t)m + value.size + 2 > cap * 2)
-            break;
-        char *grown = realloc(out, n + (size_t)m + value.size + 2);
-        if (!grown)
-            break;
-        out = grown;
-        memcpy(out + n, line, (size_t)m);
-        memcpy(out + n + m, value.data, value.size);
-        n += (size_t)m + value.size;
-        out[n++] = '\r';
-        out[n++] = '\n';
-    }
-    *size = n;
-    return out;
-}
-
-static char *echo_cookies(struct http_exchange *x, size_t *size)
-{
-    char *out = malloc(x->head->size + 1);
-    size_t n = 0;
-    for (uint16_t i = 0; out && i < x->head->field_count; i++) {
-        struct bytes v = http_text(x->bytes, x->head->fields[i].value);
-        if (!http_text_is_nocase(http_text(x->bytes, x->head->fields[i].name), "Cookie"))
-            continue;
-        for (size_t at = 0; at < v.size;) {
-            size_t end = at;
-            while (end < v.size && v.data[end] != ';')
-                end++;
-            size_t first = at, last = end;
-            while (first < last && (v.data[first] == ' ' || v.data[first] == '\t'))
-                first++;
-            while (last > first && (v.data[last - 1] == ' ' || v.data[last - 1] == '\t'))
-                last--;
-            if (last > first && memchr(v.data + first, '=', last - first)) {
-                memcpy(out + n, v.data + first, last - first);
-                n += last - first;
-                out[n++] = '\n';
-            }
-            at = end + 1;
-        }
-    }
-    *size = n;
-    return out;
-}
-
-static void echo_handle(void *owner, struct http_exchange *x)
-{
-    size_t size = 0;
-    char *body = NULL;
-    (void)owner;
-    if (x->head->method == HTTP_OTHER || x->head->method == HTTP_CONNECT || x->head->method == HTTP_TRACE) {
-        char *text = plain_error(501, "this method is not implemented");
-        http_reply(x, 501, "text/plain; charset=utf-8", NULL, text, text ? strlen(text) : 0);
-        return;
-    }
-    struct bytes path = http_text(x->bytes, x->head->path);
-    if (x->body.size) {
-        body = malloc(x->body.size);
-        size = body ? x->body.size : 0;
-        if (body)
-            memcpy(body, x->body.data, size);
-    } else if (http_text_is(path, "/echo")) {
-        body = echo_fields(x, &size);
-    } else if (http_text_is(path, "/cookie")) {
-        body = echo_cookies(x, &size);
-    } else if (x->head->method == HTTP_OPTIONS) {
-        http_reply(x, 204, NULL, "Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n", NULL, 0);
-        return;
-    } else if (x->head->method == HTTP_GET || x->head->method == HTTP_HEAD) {
-        body = strdup("OK\n");
-        size = body ? 3 : 0;
-    }
-    if (body && size == 0) {
-        free(body);
-        body = NULL;
-    }
-    http_reply(x, 200, "text/plain; charset=utf-8", NULL, body, size);
 }
 
 /* ---- Opening and closing ---- */
@@ -636,13 +472,6 @@ void web_free(struct gateways *g)
     free(web_of(g));
 }
 
-/* Port 0 asks for a free one and is no address yet. */
-static bool is_loopback(struct net_addr a)
-{
-    a.port = 1;
-    return net_addr_scope(&a) == NET_SCOPE_LOOPBACK;
-}
-
 static int web_listen(struct gateways *g, char *message)
 {
     const char *wanted = g->app->config.http;
@@ -660,7 +489,7 @@ static int web_listen(struct gateways *g, char *message)
         .ended = web_ended,
         .moved = web_moved,
         .answered = web_answered,
-        .error_body = plain_error,
+        .error_body = web_error_plain,
         .error_type = "text/plain; charset=utf-8",
         .unix_ms = host_unix_ms,
         .owner = g,
@@ -690,33 +519,6 @@ static int web_listen(struct gateways *g, char *message)
     return ERR_BUSY;
 }
 
-static int echo_listen(struct gateways *g, char *message)
-{
-    const char *wanted = g->app->config.http_echo;
-    struct net_addr address;
-    const struct http_server_config config = {
-        .connections_max = 256,
-        .body_max = WEB_BODY_MAX,
-        .request_timeout_ms = 10000,
-        .idle_timeout_ms = 30000,
-        .handle = echo_handle,
-        .error_body = plain_error,
-        .error_type = "text/plain; charset=utf-8",
-        .unix_ms = host_unix_ms,
-        .owner = g,
-    };
-    if (net_addr_parse(&address, wanted) != 0 || !is_loopback(address)) {
-        snprintf(message, APP_MESSAGE_MAX,
-                 "[http] echo = %s is not ADDRESS:PORT of this computer, like 127.0.0.1:8700", wanted);
-        return ERR_MALFORMED;
-    }
-    int r = http_server_open_tcp(&web_of(g)->echo, &g->app->loop, &config, &address);
-    if (r == 0)
-        return 0;
-    snprintf(message, APP_MESSAGE_MAX, "cannot listen on %s ([http] echo): %s", wanted, uv_strerror(r));
-    return ERR_BUSY;
-}
-
 int web_start(struct gateways *g, char *message)
 {
     struct web *w = calloc(1, sizeof *w);
@@ -733,7 +535,7 @@ int web_start(struct gateways *g, char *message)
         net_addr_format(w->text, &w->address);
     }
     if (r == 0 && g->app->config.http_echo[0] && strcmp(g->app->config.http_echo, "off") != 0)
-        r = echo_listen(g, message);
+        r = web_echo_listen(g, message);
     if (w->echo)
         gateways_hold(g);
     return r;

@@ -5,6 +5,7 @@
 #include "gateways/http/web_host.h"
 
 #define WEB_PAGE_KEY_SIZE 32
+#define WEB_BODY_MAX      (4u << 20) /* of bodies that are gathered [bytes] */
 #define WEB_ENTER_SIZE    22 /* base64url of 16 bytes */
 #define WEB_ENTER_MAX     8u
 #define WEB_DIGESTS 64u
@@ -37,8 +38,13 @@ void web_request_begins(struct http_exchange *x);
 /* The body of a file begins: a line in the session's log when the answer is through. */
 void web_transfer_begins(struct http_exchange *x, const char *path, bool up);
 void web_session_who(struct http_exchange *x, const struct account_who *who);
+struct gateways *web_gateways(struct http_exchange *x); /* NULL: a Unix socket, or gone */
 bool web_same_user(struct http_exchange *x); /* its program runs as this node's user */
 
+/* web_host.c */
+void web_origin_find(const struct gateways *g, const struct http_exchange *x, struct web_origin *out);
+int web_echo_listen(struct gateways *g, char *message);                 /* web_echo_host.c */
+char *web_error_plain(unsigned status, const char *message);            /* web_error_host.c; for struct http_server_config */
 void web_metrics(struct gateways *g, struct http_exchange *x); /* web_metrics_host.c */
 
 /* As web_content, on the content's own origin: no sandbox. */

@@ -104,6 +104,12 @@ void web_session_who(struct http_exchange *x, const struct account_who *who)
         session_who(w->session, who);
 }
 
+struct gateways *web_gateways(struct http_exchange *x)
+{
+    struct web_connection *w = x->connection;
+    return w ? w->g : NULL;
+}
+
 bool web_same_user(struct http_exchange *x)
 {
     struct web_connection *w = x->connection;

@@ -420,6 +420,13 @@ def origins():
         assert ask(port, "/api/status")[0] == 200
         assert ask(port, "/api/status", headers={"Origin": "http://evil.example"})[0] == 403
         assert ask(port, "/api/status", headers={"Sec-Fetch-Site": "cross-site"})[0] == 403
+        for path, extra, wanted in (("/shared/page.html", {}, 200), ("/shared/page.html", {"Sec-Fetch-Site": "same-origin"}, 200), ("/shared/page.html", {"Sec-Fetch-Site": "cross-site"}, 403),
+                                    ("/shared/none", {"Sec-Fetch-Site": "cross-site"}, 403), ("/shared/", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}, 403),
+                                    ("/shared/page.html", {"Origin": "http://evil.example"}, 403), ("/name/x/", {"Sec-Fetch-Site": "same-site"}, 403),
+                                    ("/shared/page.html", {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}, 200), (f"/content/{id}", {"Sec-Fetch-Site": "cross-site"}, 200)):
+            status, _, fields = ask(port, path, headers=extra)
+            assert status == wanted, f"{path} {extra}: {status}, not {wanted}"
+            assert (fields.get("Cross-Origin-Resource-Policy") == "same-origin") == (wanted == 200 and path.startswith("/shared")), (path, fields)
         gc = json.dumps({"dry_run": True})
         json_type = {"Content-Type": "application/json"}
         for extra, wanted in (({}, 403), ({"X-Shoal-Token": token}, 200), ({"X-Shoal-Token": "x" * 43}, 403), ({"X-Shoal-Token": token, "Origin": own}, 200),

@@ -135,6 +135,10 @@ def every_page_shows():
         need(shutil.which("chromedriver"), "chromedriver is not installed (apt-get install chromium-driver)")
         one, two, base = two_nodes(world)
         two.share(make_file(world.path("song.bin"), 100000))
+        one_folder = world.path("folder")
+        one_folder.mkdir()
+        (one_folder / NASTY).write_text("x")
+        make_file(one_folder / ("a long name " * 15), 5000)
         wanted = {"#/": "song.bin", "#/peers": "1 node known", "#/sessions": "Sessions", "#/invite": "Join a network", "#/settings": "This node",
                   "#/welcome": "Welcome to Shoal", "#/search/song": "song.bin", "#/content/nonsense": "That link is not right", "#/nowhere": "There is no such page"}
         for size in (PHONE, DESK):
@@ -148,6 +152,19 @@ def every_page_shows():
                     b.open(base + "?q=" + asked)  # the form of an error page
                     b.see(words)
                     assert b.js("return location.search") == "" and b.js("return location.hash").startswith(page), b.js("return location.href")
+                folder = two.share(one_folder)[0]["id"]
+                for page, words in (("shared/", "What this node shares"), ("shared/none", "Look for it among"), (f"content/{folder}/", "A shared folder"), (f"content/{folder}/none", "Look for it among")):
+                    b.open(base + page)  # written by the node, without script; the last two on an origin of their own
+                    assert words in b.js("return document.body.innerText"), page
+                    assert b.js("return document.documentElement.scrollWidth <= document.documentElement.clientWidth"), f"{page} is wider than {size[0]}"
+                    ways = b.js("return [...document.querySelectorAll('main a, form')].map(e => e.href || e.action)")
+                    assert all(way.startswith(base) for way in ways), f"{page}: not the way back to the node: {ways}"
+                    b.call("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"features": [{"name": "prefers-color-scheme", "value": "dark"}]}})
+                    colours = b.js("const s = getComputedStyle(document.documentElement); return [s.backgroundColor, s.color].map(c => +c.match(/[0-9]+/)[0])")
+                    assert colours[0] < 60 and colours[1] > 180, f"{page} is not dark in the dark: {colours}"
+                    b.call("POST", "/goog/cdp/execute", {"cmd": "Emulation.setEmulatedMedia", "params": {"features": []}})
+                wrong = [e["message"] for e in b.call("POST", "/se/log", {"type": "browser"}) if e["level"] == "SEVERE" and "none - " not in e["message"]]
+                assert not wrong, wrong
                 b.open(base + "#/invite")
                 wait_for(lambda: b.js("const i = document.querySelector('img.qr'); return i && i.naturalWidth > 0") or None, "the QR code", 10)
                 assert b.js("return document.querySelector('textarea.code').value") == two.invite(), "the invite"

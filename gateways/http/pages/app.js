@@ -142,15 +142,15 @@ document.addEventListener('keydown', event => {
 
 const REACH = {yes: 'reachable', no: 'not reachable from outside', alone: 'alone', unknown: 'finding out'};
 const pulse = document.getElementById('pulse');
-const dot = h('span', {class: 'dot'}), line = h('span', {});
-pulse.append(dot, line);
+const dot = h('span', {class: 'dot'}), line = h('span', {}), rates = h('span', {class: 'rates'});
+pulse.append(dot, line, rates);
 
 function beat(status) {
   const {state, reason} = status.reachable;
   attribute(dot, 'class', `dot ${state}`);
   attribute(pulse, 'title', reason || '');
-  const moving = status.rates.down + status.rates.up > 0 ? ` · ↓ ${rate(status.rates.down)} ↑ ${rate(status.rates.up)}` : '';
-  text(line, `${REACH[state] || state} · ${count(status.peers, 'peer')}${moving}`);
+  text(rates, status.rates.down + status.rates.up > 0 ? ` · ↓ ${rate(status.rates.down)} ↑ ${rate(status.rates.up)}` : '');
+  text(line, `${REACH[state] || state} · ${count(status.peers, 'peer')}`);
 }
 
 function begins() {
@@ -161,6 +161,7 @@ function begins() {
     attribute(dot, 'class', 'dot no');
     attribute(pulse, 'title', error.message);
     text(line, 'the node does not answer');
+    text(rates, '');
   });
 }
 

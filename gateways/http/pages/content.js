@@ -173,7 +173,7 @@ export default {title: 'Content', async show([given = ''], context) {
   });
   const left = [info.kind === 'tree' && tree(link, id, picked, look, context),
     fetchCard(link, picked, context)].filter(Boolean);
-  const right = h('section', {class: 'card'}, h('h2', {}, 'Chunks'), here, map.element, h('h2', {}, 'Peers'), nobody, h('div', {class: 'wide'}, peers.element),
+  const right = h('section', {class: 'card'}, h('h2', {}, 'Chunks'), here, map.element, h('h2', {}, 'Peers'), nobody, h('div', {class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Peers'}, peers.element),
     h('details', {}, h('summary', {}, 'Its id and link'), h('p', {class: 'code'}, link), h('p', {class: 'dim'}, `root ${info.root}`)));
   return h('div', {}, h('h1', {class: 'title'}, name), facts, actions(link, id, name, info, base), stage,
     left.length ? h('div', {class: 'two'}, h('div', {}, left), right) : right);

@@ -108,10 +108,13 @@ function shareList(context) {
 
 export default {title: 'Home', async show(parts, context) {
   const jobs = jobList();
-  const working = h('section', {hidden: true}, h('h2', {}, 'Under way'), jobs.element);
+  const heading = h('h2', {});
+  const working = h('section', {hidden: true}, heading, jobs.element);
   context.watch('job', 2000, async signal => {
     const page = await api.get('/api/jobs?limit=500', signal);
-    working.hidden = jobs.show(page.jobs) === 0;
+    const {shown, running} = jobs.show(page.jobs);
+    text(heading, running ? 'Under way' : 'Just done');
+    working.hidden = shown === 0;
   });
   return h('div', {}, h('h1', {class: 'skip'}, 'Home'), h('div', {class: 'two'}, fetchForm(), shareForm()), uploadCard(context), working, shareList(context));
 }};

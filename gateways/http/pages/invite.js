@@ -38,7 +38,7 @@ export default {title: 'Invite', async show() {
   return h('div', {}, h('h1', {}, 'Invite'), h('div', {class: 'two'}, h('div', {class: 'card'},
     h('p', {}, invite.private ? 'Whoever has this line is in your private network. Send it only to people you want there.'
       : 'This line leads to the open network, in which everybody may be.'),
-    h('textarea', {class: 'code', readonly: true, rows: 6, 'aria-label': 'The invite', value: invite.invite, onfocus: event => event.target.select()}),
+    h('textarea', {class: 'code', readonly: true, rows: 8, 'aria-label': 'The invite', value: invite.invite, onfocus: event => event.target.select()}),
     h('div', {class: 'row'}, copyButton(invite.invite, 'Copy the invite')),
     h('p', {class: 'dim'}, invite.nodes ? `It names ${count(invite.nodes, 'node')} to begin with. ` : 'No node that can be reached is known yet; it leads only to the same local network. ',
       'On the other computer: shoal join, then the line.'), picture),

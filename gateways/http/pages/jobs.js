@@ -4,10 +4,13 @@ import {attribute, button, bytes, count, duration, h, percent, rate, Rows, text}
 
 const WORDS = {share: 'Sharing', get: 'Fetching', list: 'Reading the list of', find: 'Looking for', gc: 'Tidying up', rotate: 'Changing the secret'};
 
+// What somebody looks at through the gateway is kept in the cache of the home, under its id.
+const isLook = job => job.kind === 'get' && /\/cache\/[a-z2-7]{63}$/.test(job.target || '');
+
 function sentence(job) {
   if (job.state === 'failed') return job.message || 'It did not work.';
   if (job.state === 'done')
-    return job.kind === 'get' ? `Done: ${job.target}` : `Done in ${duration(job.elapsed_ms / 1000)}. ${job.message || ''}`;
+    return isLook(job) ? 'Done: kept in the cache.' : job.kind === 'get' ? `Done: ${job.target}` : `Done in ${duration(job.elapsed_ms / 1000)}. ${job.message || ''}`;
   const parts = [];
   if (job.bytes_total > 0) parts.push(`${bytes(job.bytes_done)} of ${bytes(job.bytes_total)}`);
   else if (job.bytes_done > 0) parts.push(bytes(job.bytes_done));
@@ -28,7 +31,7 @@ export function jobRow() {
   problems.addEventListener('toggle', () => problems.open && showProblems(id, problems.lastChild));
   return {element, update(job) {
     id = job.id;
-    text(title, `${WORDS[job.kind] || job.kind} ${job.name || ''}`);
+    text(title, isLook(job) ? `Passing on to a reader: ${job.name}` : `${WORDS[job.kind] || job.kind} ${job.name || ''}`);
     text(state, sentence(job));
     attribute(element, 'class', `job ${job.state}`);
     const running = job.state === 'running';
@@ -55,6 +58,6 @@ export function jobList() {
     const shown = jobs.filter(job => !started || job.kind === 'get' || job.kind === 'share' || job.kind === 'rotate');
     shown.sort((a, b) => (a.state === 'running' ? 0 : 1) - (b.state === 'running' ? 0 : 1) || b.id - a.id);
     rows.show(shown.slice(0, 20));
-    return shown.length;
+    return {shown: shown.length, running: shown.filter(job => job.state === 'running').length};
   }};
 }

@@ -50,11 +50,12 @@ function sessionTable() {
       cells[0].title = s.node;
     }};
   });
-  return {element: h('div', {class: 'wide'}, h('table', {}, h('thead', {}, h('tr', {}, heads.map(t => h('th', {}, t)))), body)), rows};
+  return {element: h('div', {class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Connections'}, h('table', {}, h('thead', {}, h('tr', {}, heads.map(t => h('th', {}, t)))), body)), rows};
 }
 
 export default {title: 'Peers', async show(parts, context) {
   const picture = ring(), table = sessionTable(), state = h('p', {}), known = h('p', {class: 'dim'}), reason = h('p', {class: 'dim'});
+  const none = h('p', {class: 'dim', hidden: true}, 'None: a connection opens when data moves, and closes when it is idle.');
   context.watch('peers', 3000, async signal => {
     const [peers, status] = await Promise.all([api.get('/api/peers', signal), api.get('/api/status', signal)]);
     const open = new Set(peers.sessions.map(s => s.node)), nodes = new Map();
@@ -65,9 +66,10 @@ export default {title: 'Peers', async show(parts, context) {
     text(reason, `From outside: ${status.reachable.reason}`);
     table.rows.show(peers.sessions.slice(0, 200));
     table.element.hidden = !peers.sessions.length;
+    none.hidden = peers.sessions.length > 0;
   });
   return h('div', {}, h('h1', {}, 'Peers'), h('div', {class: 'two'}, h('div', {class: 'card'}, picture.element,
     h('p', {class: 'legend'}, h('span', {class: 'key self'}), 'this node ', h('span', {class: 'key busy'}), 'connected ', h('span', {class: 'key known'}), 'known')),
   h('div', {class: 'card'}, state, known, reason, h('p', {class: 'dim'}, 'Each node has a place on a ring, made from its key. Records of who has what are kept by the nodes next to their place.'))),
-  h('section', {}, h('h2', {}, 'Connections'), table.element));
+  h('section', {}, h('h2', {}, 'Connections'), none, table.element));
 }};

@@ -37,7 +37,7 @@ function sessionRow(first) {
   const ban = button('Ban for an hour', async () => {
     if (await ask(`Disconnect session ${id} and keep ${first.address} out for an hour?`, 'Ban')) await act('disconnect', {ban_s: 3600});
   }, {class: 'plain'});
-  const element = h('li', {class: 'card session'}, h('div', {class: 'row'}, who, message, abort, disconnect, ban), doing,
+  const element = h('li', {class: 'card session'}, h('div', {class: 'row'}, who, h('span', {class: 'acts'}, message, abort, disconnect, ban)), doing,
     h('dl', {class: 'facts'}, Object.entries(values).map(([label, value]) => field(label, value))));
   return {element, update(s) {
     text(who, `${s.protocol} · ${s.user ? `${s.user} (${s.privilege})` : s.privilege} · no. ${s.id}`);
@@ -83,7 +83,7 @@ function statistics(place, totals, protocols) {
 }
 
 export default {title: 'Sessions', async show(parts, context) {
-  const list = h('ul', {class: 'plainlist'}), state = h('p', {class: 'dim'}), table = h('table', {}), banList = h('ul', {class: 'shares'}), log = h('ul', {class: 'log'});
+  const list = h('ul', {class: 'plainlist'}), state = h('p', {class: 'dim'}), table = h('table', {}), banList = h('ul', {class: 'shares'}), log = h('ul', {class: 'log', tabindex: 0, 'aria-label': 'Log'});
   const rows = new Rows(list, s => s.id, sessionRow), bans = new Rows(banList, b => b.address, banRow), lines = new Rows(log, l => l.number, logRow);
   const banned = h('section', {hidden: true}, h('h2', {}, 'Kept out'), banList);
   context.watch('gateway', 2000, async signal => {
@@ -96,6 +96,6 @@ export default {title: 'Sessions', async show(parts, context) {
     text(state, `${told.next ? 'The first 200 of ' : ''}${count(told.totals.open, 'session')} open.`);
   });
   return h('div', {}, h('h1', {}, 'Sessions'), h('p', {}, 'Browsers, scripts and other software that are connected to this node now. ↓ is what they took, ↑ what they brought.'),
-    state, list, banned, h('section', {}, h('h2', {}, 'Statistics'), h('div', {class: 'wide'}, table)),
+    state, list, banned, h('section', {}, h('h2', {}, 'Statistics'), h('div', {class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Statistics'}, table)),
     h('section', {}, h('h2', {}, 'Log'), h('p', {class: 'dim'}, 'The last things that happened, newest first.'), log));
 }};

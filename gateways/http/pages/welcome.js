@@ -12,7 +12,7 @@ function network(status) {
 
 export default {title: 'Welcome', async show() {
   const status = await api.get('/api/status');
-  const keys = [['/', 'search, or paste a link'], ['g h', 'home'], ['g p', 'peers'], ['g s', 'sessions'], ['g i', 'invite'], ['g e', 'settings'], ['← →', 'picture before and next']];
+  const keys = [['/', 'search, or paste a link'], ['g h', 'home'], ['g c', 'contacts'], ['g p', 'peers'], ['g s', 'sessions'], ['g i', 'invite'], ['g e', 'settings'], ['g w', 'this page'], ['← →', 'picture before and next']];
   return h('div', {}, h('h1', {}, 'Welcome to Shoal'), h('p', {class: 'lead'}, 'Shoal hands files from computer to computer, without a server between. '
     + 'What you share stays where it is; everybody who fetches it helps to pass it on.'),
   h('ol', {class: 'steps'}, step('1. Find the others', h('p', {}, network(status))),
