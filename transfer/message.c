@@ -1,245 +1,194 @@
 #include "transfer/message.h"
 #include "node/base/assert.h"
 #include "node/base/err.h"
+#include <stddef.h>
 
-/* ---- Reading: one function per type, given one key of its map. Keys it does not know are skipped. ---- */
+/* ---- What each message holds: one table for reading and writing. What must be there is required of the peer too; an optional
+ * field is written when it is not zero. ---- */
 
-static void read_hello(struct wire *w, struct message *m, uint64_t key)
+enum field_kind {
+    FIELD_UINT,   /* uint32_t, at most `max` */
+    FIELD_BOOL,   /* bool */
+    FIELD_STATUS, /* int, 0 or below; its positive on the wire, at most `max` */
+    FIELD_STR,    /* struct bytes of at most `max` */
+    FIELD_BIN,    /* the same */
+    FIELD_HASH,   /* HASH_SIZE bytes */
+    FIELD_ADDR,   /* struct net_addr, with has_addr */
+    FIELD_CHUNKS,
+    FIELD_PEERS
+};
+enum field_need { NEEDED, OPTIONAL, UNLESS_ALL }; /* the last: needed, and there, unless `all` is set */
+
+struct field {
+    uint8_t key, kind, need;
+    uint32_t max;
+    size_t at; /* in struct message */
+};
+
+#define FIELDS_MAX           6
+#define AT(member)           offsetof(struct message, member)
+#define CHANNEL              {1, FIELD_UINT, NEEDED, UINT32_MAX, AT(channel)}
+#define UINT(key, member)    {key, FIELD_UINT, NEEDED, UINT32_MAX, AT(member)}
+#define FLAG(key, member)    {key, FIELD_BOOL, OPTIONAL, 0, AT(member)}
+#define HASH(key, member)    {key, FIELD_HASH, NEEDED, 0, AT(member)}
+#define LEAF_AND_COUNT       UINT(2, leaf), {3, FIELD_UINT, NEEDED, MESSAGE_RUN_MAX, AT(count)}
+#define STATUS(key)          {key, FIELD_STATUS, OPTIONAL, MESSAGE_STATUS_MAX, AT(status)}
+#define CHUNKS(key)          {key, FIELD_CHUNKS, NEEDED, MESSAGE_HAVES_MAX, 0}
+#define MESSAGE_STATUS_MAX   1000
+#define CHUNK_LEAVES_LOG_MAX 30
+
+static const struct shape {
+    struct field fields[FIELDS_MAX];
+} shapes[MESSAGE_UNSUPPORTED + 1] = {
+    [MESSAGE_HELLO] = {{UINT(1, version),
+                        {2, FIELD_STR, NEEDED, MESSAGE_AGENT_MAX, AT(bytes)},
+                        {3, FIELD_UINT, NEEDED, UINT16_MAX, AT(port)},
+                        {4, FIELD_ADDR, OPTIONAL, 0, AT(addr)},
+                        UINT(5, flags),
+                        UINT(6, value)}},
+    [MESSAGE_OPEN] = {{CHANNEL, HASH(2, key), HASH(3, mac), FLAG(4, pack)}},
+    [MESSAGE_OPENED] = {{CHANNEL,
+                         HASH(2, mac),
+                         {3, FIELD_UINT, NEEDED, CHUNK_LEAVES_LOG_MAX, AT(count)},
+                         FLAG(4, all)}},
+    [MESSAGE_REFUSED] = {{CHANNEL}},
+    [MESSAGE_MAP] = {{CHANNEL,
+                      {2, FIELD_UINT, UNLESS_ALL, UINT32_MAX, AT(leaf)},
+                      {3, FIELD_BIN, UNLESS_ALL, MESSAGE_MAP_MAX, AT(bytes)},
+                      FLAG(4, all)}},
+    [MESSAGE_HAVE] = {{CHANNEL, CHUNKS(2)}},
+    [MESSAGE_INTEREST] = {{{1, FIELD_BOOL, NEEDED, 0, AT(on)}}},
+    [MESSAGE_CHOKE] = {{{1, FIELD_BOOL, NEEDED, 0, AT(on)}, FLAG(2, finish)}},
+    [MESSAGE_REQUEST] = {{CHANNEL, LEAF_AND_COUNT, FLAG(4, proof), FLAG(5, urgent)}},
+    [MESSAGE_CANCEL] = {{CHANNEL, LEAF_AND_COUNT}},
+    [MESSAGE_REJECT] = {{CHANNEL, LEAF_AND_COUNT, UINT(4, value)}},
+    [MESSAGE_PEERS] = {{CHANNEL, {2, FIELD_PEERS, NEEDED, MESSAGE_PEERS_MAX, 0}}},
+    [MESSAGE_CLOSE] = {{CHANNEL}},
+    [MESSAGE_PING] = {{UINT(1, id)}},
+    [MESSAGE_PONG] = {{UINT(1, id)}},
+    [MESSAGE_LENT] = {{CHANNEL, CHUNKS(2), FLAG(3, on)}},
+    [MESSAGE_FIND] = {{UINT(1, id), HASH(2, key)}},
+    [MESSAGE_FIND_RESULT] = {{UINT(1, id), UINT(2, value), STATUS(3)}},
+    [MESSAGE_DIALBACK] = {{UINT(1, id)}},
+    [MESSAGE_DIALBACK_RESULT] = {{UINT(1, id), STATUS(3)}},
+    [MESSAGE_APP] = {{UINT(1, id), {2, FIELD_BIN, NEEDED, MESSAGE_APP_MAX, AT(bytes)}}},
+    [MESSAGE_UNSUPPORTED] = {{UINT(1, id), UINT(2, value)}},
+};
+
+/* Of a service that a later version asks for the id is known, so that it can be answered; of other messages nothing. */
+static const struct shape later_service = {{UINT(1, id)}}, later_message;
+
+static const struct shape *shape_of(uint32_t type)
 {
-    struct bytes b;
-    switch (key) {
-    case 1:
-        m->version = (uint32_t)wire_uint_max(w, UINT32_MAX);
-        break;
-    case 2:
-        m->bytes = wire_str(w, MESSAGE_AGENT_MAX);
-        break;
-    case 3:
-        m->port = (uint32_t)wire_uint_max(w, UINT16_MAX);
-        break;
-    case 4:
-        b = wire_bin(w, NET_ADDR_WIRE_MAX);
-        m->has_addr = net_addr_from_wire(&m->addr, b.data, b.size);
-        break;
-    case 5:
-        m->flags = (uint32_t)wire_uint_max(w, UINT32_MAX);
-        break;
-    case 6:
-        m->value = (uint32_t)wire_uint_max(w, UINT32_MAX);
-        break;
-    default:
-        wire_skip(w);
-    }
+    if (type <= MESSAGE_UNSUPPORTED && shapes[type].fields[0].key != 0)
+        return &shapes[type];
+    return type >= MESSAGE_SERVICES ? &later_service : &later_message;
 }
 
-static void read_open(struct wire *w, struct message *m, uint64_t key)
+static void *member(struct message *m, const struct field *f)
 {
-    switch (key) {
-    case 2:
-        wire_bin_exact(w, m->key, HASH_SIZE);
-        m->has_key = true;
-        break;
-    case 3:
-        wire_bin_exact(w, m->mac, HASH_SIZE);
-        m->has_mac = true;
-        break;
-    case 4:
-        m->pack = wire_bool(w);
-        break;
-    default:
-        wire_skip(w);
-    }
+    return (uint8_t *)m + f->at;
 }
 
-static void read_opened(struct wire *w, struct message *m, uint64_t key)
+static const void *member_of(const struct message *m, const struct field *f)
 {
-    switch (key) {
-    case 2:
-        wire_bin_exact(w, m->mac, HASH_SIZE);
-        m->has_mac = true;
-        break;
-    case 3:
-        m->count = (uint32_t)wire_uint_max(w, 30);
-        break;
-    case 4:
-        m->all = wire_bool(w);
-        break;
-    default:
-        wire_skip(w);
-    }
+    return (const uint8_t *)m + f->at;
 }
 
-static void read_map(struct wire *w, struct message *m, uint64_t key)
+/* ---- Reading ---- */
+
+static void read_addr(struct wire *w, struct net_addr *out)
 {
-    switch (key) {
-    case 2:
-        m->leaf = (uint32_t)wire_uint_max(w, UINT32_MAX);
-        break;
-    case 3:
-        m->bytes = wire_bin(w, MESSAGE_MAP_MAX);
-        break;
-    case 4:
-        m->all = wire_bool(w);
-        break;
-    default:
-        wire_skip(w);
-    }
+    struct bytes b = wire_bin(w, NET_ADDR_WIRE_MAX);
+    if (wire_ok(w) && !net_addr_from_wire(out, b.data, b.size))
+        wire_fail(w);
 }
 
-static void read_have(struct wire *w, struct message *m, uint64_t key)
+static void read_chunks(struct wire *w, struct message *m)
 {
-    if (key == 3 && m->type == MESSAGE_LENT) {
-        m->on = wire_bool(w);
-        return;
-    }
-    if (key != 2) {
-        wire_skip(w);
-        return;
-    }
     m->chunk_count = wire_array(w, MESSAGE_HAVES_MAX);
     for (uint32_t i = 0; i < m->chunk_count; i++)
         m->chunks[i] = (uint32_t)wire_uint_max(w, UINT32_MAX);
 }
 
-static void read_run(struct wire *w, struct message *m, uint64_t key)
+static void read_peers(struct wire *w, struct message *m)
 {
-    switch (key) {
-    case 2:
-        m->leaf = (uint32_t)wire_uint_max(w, UINT32_MAX);
-        break;
-    case 3:
-        m->count = (uint32_t)wire_uint_max(w, MESSAGE_RUN_MAX);
-        break;
-    case 4:
-        if (m->type == MESSAGE_REQUEST)
-            m->proof = wire_bool(w);
-        else
-            m->value = (uint32_t)wire_uint_max(w, UINT32_MAX);
-        break;
-    case 5:
-        m->urgent = wire_bool(w);
-        break;
-    default:
-        wire_skip(w);
-    }
-}
-
-static void read_peers(struct wire *w, struct message *m, uint64_t key)
-{
-    if (key != 2) {
-        wire_skip(w);
-        return;
-    }
-    uint32_t count = wire_array(w, MESSAGE_PEERS_MAX);
-    for (uint32_t i = 0; i < count; i++) {
-        struct message_peer *peer = &m->peers[m->peer_count];
+    m->peer_count = wire_array(w, MESSAGE_PEERS_MAX);
+    for (uint32_t i = 0; i < m->peer_count; i++) {
         if (wire_array(w, 2) != 2)
             wire_fail(w);
-        wire_bin_exact(w, peer->key, NODE_KEY_SIZE);
-        struct bytes b = wire_bin(w, NET_ADDR_WIRE_MAX);
-        if (wire_ok(w) && net_addr_from_wire(&peer->addr, b.data, b.size))
-            m->peer_count++;
+        wire_bin_exact(w, m->peers[i].key, NODE_KEY_SIZE);
+        read_addr(w, &m->peers[i].addr);
     }
 }
 
-static void read_service(struct wire *w, struct message *m, uint64_t key)
+static void read_field(struct wire *w, struct message *m, const struct field *f)
 {
-    switch (key) {
-    case 1:
-        m->id = (uint32_t)wire_uint_max(w, UINT32_MAX);
+    switch ((enum field_kind)f->kind) {
+    case FIELD_UINT:
+        *(uint32_t *)member(m, f) = (uint32_t)wire_uint_max(w, f->max);
         break;
-    case 2:
-        if (m->type == MESSAGE_FIND) {
-            wire_bin_exact(w, m->key, HASH_SIZE);
-            m->has_key = true;
-        } else if (m->type == MESSAGE_APP) {
-            m->bytes = wire_bin(w, MESSAGE_APP_MAX);
-        } else if (m->type == MESSAGE_FIND_RESULT || m->type == MESSAGE_UNSUPPORTED) {
-            m->value = (uint32_t)wire_uint_max(w, UINT32_MAX);
-        } else {
-            wire_skip(w);
+    case FIELD_BOOL:
+        *(bool *)member(m, f) = wire_bool(w);
+        break;
+    case FIELD_STATUS:
+        *(int *)member(m, f) = -(int)wire_uint_max(w, f->max);
+        break;
+    case FIELD_STR:
+        *(struct bytes *)member(m, f) = wire_str(w, f->max);
+        break;
+    case FIELD_BIN:
+        *(struct bytes *)member(m, f) = wire_bin(w, f->max);
+        break;
+    case FIELD_HASH:
+        wire_bin_exact(w, member(m, f), HASH_SIZE);
+        break;
+    case FIELD_ADDR:
+        read_addr(w, member(m, f));
+        m->has_addr = true;
+        break;
+    case FIELD_CHUNKS:
+        read_chunks(w, m);
+        break;
+    case FIELD_PEERS:
+        read_peers(w, m);
+        break;
+    }
+}
+
+static void read_key(struct wire *w, struct message *m, const struct shape *shape, uint64_t key, uint32_t *seen)
+{
+    for (uint32_t i = 0; i < FIELDS_MAX && shape->fields[i].key != 0; i++) {
+        if (shape->fields[i].key == key) {
+            *seen |= 1u << i;
+            read_field(w, m, &shape->fields[i]);
+            return;
         }
-        break;
-    case 3:
-        m->status = -(int)wire_uint_max(w, 1000);
-        break;
-    default:
-        wire_skip(w);
     }
+    wire_skip(w);
 }
 
-static void read_key(struct wire *w, struct message *m, uint64_t key)
+static bool is_there(const struct message *m, const struct field *f)
 {
-    switch (m->type) {
-    case MESSAGE_HELLO:
-        read_hello(w, m, key);
-        return;
-    case MESSAGE_INTEREST:
-    case MESSAGE_CHOKE:
-        if (key == 1)
-            m->on = wire_bool(w);
-        else if (key == 2 && m->type == MESSAGE_CHOKE)
-            m->finish = wire_bool(w);
-        else
-            wire_skip(w);
-        return;
-    case MESSAGE_PING:
-    case MESSAGE_PONG:
-        if (key == 1)
-            m->id = (uint32_t)wire_uint_max(w, UINT32_MAX);
-        else
-            wire_skip(w);
-        return;
-    default:
-        break;
+    return f->need == NEEDED || (f->need == UNLESS_ALL && !m->all);
+}
+
+/* True when what must be there was, and nothing that contradicts the rest. */
+static bool complete(const struct message *m, const struct shape *shape, uint32_t seen)
+{
+    for (uint32_t i = 0; i < FIELDS_MAX && shape->fields[i].key != 0; i++) {
+        const struct field *f = &shape->fields[i];
+        bool was = seen >> i & 1;
+        if (f->need != OPTIONAL && was != is_there(m, f))
+            return false;
     }
-    if (m->type >= MESSAGE_SERVICES) {
-        read_service(w, m, key);
-        return;
-    }
-    if (m->type > MESSAGE_LENT) {
-        wire_skip(w);
-        return;
-    }
-    if (key == 1) { /* every channel message */
-        m->channel = (uint32_t)wire_uint_max(w, UINT32_MAX);
-        return;
-    }
-    switch (m->type) {
-    case MESSAGE_OPEN:
-        read_open(w, m, key);
-        break;
-    case MESSAGE_OPENED:
-        read_opened(w, m, key);
-        break;
-    case MESSAGE_MAP:
-        read_map(w, m, key);
-        break;
-    case MESSAGE_HAVE:
-    case MESSAGE_LENT:
-        read_have(w, m, key);
-        break;
-    case MESSAGE_REQUEST:
-    case MESSAGE_CANCEL:
-    case MESSAGE_REJECT:
-        read_run(w, m, key);
-        break;
-    case MESSAGE_PEERS:
-        read_peers(w, m, key);
-        break;
-    default:
-        wire_skip(w);
-    }
+    return true;
 }
 
 /* Everything but the two big arrays, which are written before they are read. */
 static void message_reset(struct message *m)
 {
-    uint32_t keep = 0;
-    m->type = m->channel = m->leaf = m->count = m->id = m->value = m->version = m->port = m->flags = keep;
-    m->status = 0;
-    m->pack = m->all = m->on = m->finish = m->proof = m->urgent = m->has_key = m->has_mac = m->has_addr = false;
-    m->bytes = bytes_of(NULL, 0);
+    memset(m, 0, offsetof(struct message, chunks));
     m->chunk_count = m->peer_count = 0;
 }
 
@@ -250,181 +199,110 @@ bool message_read(struct wire *w, struct message *out)
         return false;
     struct wire_map map = wire_map(w);
     uint64_t key;
-    bool first = true;
-    while (wire_map_next(w, &map, &key)) {
-        if (first) {
-            if (key != 0)
-                wire_fail(w);
-            else
-                out->type = (uint32_t)wire_uint_max(w, UINT32_MAX);
-        } else {
-            read_key(w, out, key);
-        }
-        first = false;
+    uint32_t seen = 0;
+    if (!wire_map_next(w, &map, &key) || key != 0) {
+        wire_fail(w);
+        return false;
     }
-    if (first)
+    out->type = (uint32_t)wire_uint_max(w, UINT32_MAX);
+    const struct shape *shape = shape_of(out->type);
+    while (wire_map_next(w, &map, &key))
+        read_key(w, out, shape, key, &seen);
+    if (wire_ok(w) && shape != &later_service && !complete(out, shape, seen))
         wire_fail(w);
     return wire_ok(w);
 }
 
 /* ---- Writing ---- */
 
-static void write_addr_key(struct pack *p, uint64_t key, const struct net_addr *a)
+static void write_addr(struct pack *p, const struct net_addr *a)
 {
     uint8_t wire[NET_ADDR_WIRE_MAX];
-    pack_key_bin(p, key, wire, net_addr_to_wire(wire, a));
+    pack_bin(p, wire, net_addr_to_wire(wire, a));
 }
 
-static void write_hello(struct pack *p, const struct message *m)
+static void write_chunks(struct pack *p, const struct message *m)
 {
-    pack_map(p, 6u + m->has_addr);
-    pack_key_uint(p, 0, m->type);
-    pack_key_uint(p, 1, m->version);
-    pack_key_str(p, 2, (const char *)m->bytes.data, m->bytes.size);
-    pack_key_uint(p, 3, m->port);
-    if (m->has_addr)
-        write_addr_key(p, 4, &m->addr);
-    pack_key_uint(p, 5, m->flags);
-    pack_key_uint(p, 6, m->value);
-}
-
-static void write_run(struct pack *p, const struct message *m)
-{
-    bool reject = m->type == MESSAGE_REJECT;
-    pack_map(p, 4u + (m->proof || reject) + m->urgent);
-    pack_key_uint(p, 0, m->type);
-    pack_key_uint(p, 1, m->channel);
-    pack_key_uint(p, 2, m->leaf);
-    pack_key_uint(p, 3, m->count);
-    if (reject)
-        pack_key_uint(p, 4, m->value);
-    else if (m->proof)
-        pack_key_bool(p, 4, true);
-    if (m->urgent)
-        pack_key_bool(p, 5, true);
-}
-
-static void write_map(struct pack *p, const struct message *m)
-{
-    pack_map(p, m->all ? 3 : 4);
-    pack_key_uint(p, 0, m->type);
-    pack_key_uint(p, 1, m->channel);
-    if (m->all) {
-        pack_key_bool(p, 4, true);
-    } else {
-        pack_key_uint(p, 2, m->leaf);
-        pack_key_bin(p, 3, m->bytes.data, m->bytes.size);
-    }
+    pack_array(p, m->chunk_count);
+    for (uint32_t i = 0; i < m->chunk_count; i++)
+        pack_uint(p, m->chunks[i]);
 }
 
 static void write_peers(struct pack *p, const struct message *m)
 {
-    pack_map(p, 3);
-    pack_key_uint(p, 0, m->type);
-    pack_key_uint(p, 1, m->channel);
-    pack_uint(p, 2);
     pack_array(p, m->peer_count);
     for (uint32_t i = 0; i < m->peer_count; i++) {
-        uint8_t wire[NET_ADDR_WIRE_MAX];
         pack_array(p, 2);
         pack_bin(p, m->peers[i].key, NODE_KEY_SIZE);
-        pack_bin(p, wire, net_addr_to_wire(wire, &m->peers[i].addr));
+        write_addr(p, &m->peers[i].addr);
     }
 }
 
-static void write_have(struct pack *p, const struct message *m)
+static void write_field(struct pack *p, const struct message *m, const struct field *f)
 {
-    pack_map(p, 3u + m->on);
-    pack_key_uint(p, 0, m->type);
-    pack_key_uint(p, 1, m->channel);
-    pack_uint(p, 2);
-    pack_array(p, m->chunk_count);
-    for (uint32_t i = 0; i < m->chunk_count; i++)
-        pack_uint(p, m->chunks[i]);
-    if (m->on)
-        pack_key_bool(p, 3, true);
-}
-
-static void write_service(struct pack *p, const struct message *m)
-{
-    bool value = m->type == MESSAGE_FIND_RESULT || m->type == MESSAGE_UNSUPPORTED;
-    bool two = value || m->type == MESSAGE_FIND || m->type == MESSAGE_APP;
-    pack_map(p, 2u + two + (m->status != 0));
-    pack_key_uint(p, 0, m->type);
-    pack_key_uint(p, 1, m->id);
-    if (value)
-        pack_key_uint(p, 2, m->value);
-    else if (m->type == MESSAGE_FIND)
-        pack_key_bin(p, 2, m->key, HASH_SIZE);
-    else if (m->type == MESSAGE_APP)
-        pack_key_bin(p, 2, m->bytes.data, m->bytes.size);
-    if (m->status != 0)
-        pack_key_uint(p, 3, (uint64_t)-m->status);
-}
-
-static void write_body(struct pack *p, const struct message *m)
-{
-    switch (m->type) {
-    case MESSAGE_HELLO:
-        write_hello(p, m);
-        return;
-    case MESSAGE_OPEN:
-        pack_map(p, 4u + m->pack);
-        pack_key_uint(p, 0, m->type);
-        pack_key_uint(p, 1, m->channel);
-        pack_key_bin(p, 2, m->key, HASH_SIZE);
-        pack_key_bin(p, 3, m->mac, HASH_SIZE);
-        if (m->pack)
-            pack_key_bool(p, 4, true);
-        return;
-    case MESSAGE_OPENED:
-        pack_map(p, 4u + m->all);
-        pack_key_uint(p, 0, m->type);
-        pack_key_uint(p, 1, m->channel);
-        pack_key_bin(p, 2, m->mac, HASH_SIZE);
-        pack_key_uint(p, 3, m->count);
-        if (m->all)
-            pack_key_bool(p, 4, true);
-        return;
-    case MESSAGE_MAP:
-        write_map(p, m);
-        return;
-    case MESSAGE_HAVE:
-    case MESSAGE_LENT:
-        write_have(p, m);
-        return;
-    case MESSAGE_REQUEST:
-    case MESSAGE_CANCEL:
-    case MESSAGE_REJECT:
-        write_run(p, m);
-        return;
-    case MESSAGE_PEERS:
+    const struct bytes *bytes = member_of(m, f);
+    pack_uint(p, f->key);
+    switch ((enum field_kind)f->kind) {
+    case FIELD_UINT:
+        pack_uint(p, *(const uint32_t *)member_of(m, f));
+        break;
+    case FIELD_BOOL:
+        pack_bool(p, *(const bool *)member_of(m, f));
+        break;
+    case FIELD_STATUS:
+        pack_uint(p, (uint64_t)-(int64_t)m->status);
+        break;
+    case FIELD_STR:
+        pack_str(p, (const char *)bytes->data, bytes->size);
+        break;
+    case FIELD_BIN:
+        pack_bin(p, bytes->data, bytes->size);
+        break;
+    case FIELD_HASH:
+        pack_bin(p, member_of(m, f), HASH_SIZE);
+        break;
+    case FIELD_ADDR:
+        write_addr(p, member_of(m, f));
+        break;
+    case FIELD_CHUNKS:
+        write_chunks(p, m);
+        break;
+    case FIELD_PEERS:
         write_peers(p, m);
-        return;
-    default:
         break;
     }
-    if (m->type >= MESSAGE_SERVICES) {
-        write_service(p, m);
-        return;
+}
+
+static bool is_written(const struct message *m, const struct field *f)
+{
+    if (f->need != OPTIONAL)
+        return is_there(m, f);
+    switch ((enum field_kind)f->kind) {
+    case FIELD_BOOL:
+        return *(const bool *)member_of(m, f);
+    case FIELD_STATUS:
+        return m->status != 0;
+    case FIELD_ADDR:
+        return m->has_addr;
+    default:
+        core_assert(!"no optional field of this kind");
+        return false;
     }
-    pack_map(p, 2u + m->finish);
-    pack_key_uint(p, 0, m->type);
-    if (m->type == MESSAGE_INTEREST || m->type == MESSAGE_CHOKE)
-        pack_key_bool(p, 1, m->on);
-    else if (m->type == MESSAGE_PING || m->type == MESSAGE_PONG)
-        pack_key_uint(p, 1, m->id);
-    else
-        pack_key_uint(p, 1, m->channel);
-    if (m->finish)
-        pack_key_bool(p, 2, true);
 }
 
 bool message_write(struct pack *p, const struct message *m)
 {
+    const struct shape *shape = shape_of(m->type);
     size_t before = p->size;
+    uint32_t pairs = 1;
     core_assert(pack_ok(p));
-    write_body(p, m);
+    for (uint32_t i = 0; i < FIELDS_MAX && shape->fields[i].key != 0; i++)
+        pairs += is_written(m, &shape->fields[i]);
+    pack_map(p, pairs);
+    pack_key_uint(p, 0, m->type);
+    for (uint32_t i = 0; i < FIELDS_MAX && shape->fields[i].key != 0; i++)
+        if (is_written(m, &shape->fields[i]))
+            write_field(p, m, &shape->fields[i]);
     if (pack_ok(p))
         return true;
     p->size = before;

@@ -56,7 +56,7 @@ struct message {
     uint32_t version, port, flags; /* hello */
     int status;                    /* services: 0 or an enum shoal_error */
     bool pack, all, on, finish, proof, urgent;
-    bool has_key, has_mac, has_addr;
+    bool has_addr;
     uint8_t key[HASH_SIZE], mac[HASH_SIZE];
     struct net_addr addr; /* hello: how the sender sees us */
     struct bytes bytes;   /* agent, map bits, application message: borrowed from the input */
@@ -69,8 +69,10 @@ struct message {
     uint32_t peer_count;
 };
 
-/* Reads one message. False at the end of the input or when it is malformed (then wire_ok(w) is false). */
+/* Reads one message. False at the end of the input or when it is malformed (then wire_ok(w) is false): a field that must be
+ * there is missing, out of its bounds or in another encoding than the one there is. Keys that are not known are skipped, and
+ * of a type that is not known all but the id of a service. Spans are borrowed from the input. */
 bool message_read(struct wire *w, struct message *out);
-/* Appends one message, or nothing when it does not fit (false; the packer stays usable). */
+/* Appends one message with what belongs to its type, or nothing when it does not fit (false; the packer stays usable). */
 bool message_write(struct pack *p, const struct message *m);
 #endif

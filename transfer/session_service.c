@@ -211,10 +211,6 @@ bool service_message(struct xfer *x, struct session *s, const struct message *m)
     struct question *q;
     switch (m->type) {
     case MESSAGE_FIND:
-        if (!m->has_key)
-            return false;
-        asked(x, s, m);
-        return true;
     case MESSAGE_DIALBACK:
         asked(x, s, m);
         return true;

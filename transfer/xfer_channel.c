@@ -342,7 +342,7 @@ static void peer_closed(struct xfer *x, struct channel *c)
 
 static bool open_message(struct xfer *x, struct session *s, const struct message *m)
 {
-    if (!m->has_key || !m->has_mac || m->channel >= CHANNEL_NUMBER_MAX || (m->channel & 1) != !s->incoming ||
+    if (m->channel >= CHANNEL_NUMBER_MAX || (m->channel & 1) != !s->incoming ||
         channel_get(s, m->channel))
         return false;
     struct channel *c = channel_new(x, s, m->channel);
@@ -411,7 +411,7 @@ static void opened(struct xfer *x, struct channel *c, const struct message *m)
     struct swarm *w = c->swarm;
     uint8_t mac[HASH_SIZE];
     channel_mac(x, c, w, true, mac);
-    if (!m->has_mac || !crypto_equal(mac, m->mac, HASH_SIZE) || m->count != w->geometry.chunk_leaves_log2) {
+    if (!crypto_equal(mac, m->mac, HASH_SIZE) || m->count != w->geometry.chunk_leaves_log2) {
         candidates_failed(x, w, c->session->key,
                           REFUSED_PAUSE); /* a false provider: it does not know the root */
         channel_shut(x, c);

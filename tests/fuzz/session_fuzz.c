@@ -119,7 +119,7 @@ static void round_trip(const uint8_t *data, size_t size)
     while (message_read(&w, &m)) {
         struct pack p, q;
         struct wire v;
-        if ((m.type > MESSAGE_PONG && m.type < MESSAGE_SERVICES) || m.type > MESSAGE_UNSUPPORTED)
+        if ((m.type > MESSAGE_LENT && m.type < MESSAGE_SERVICES) || m.type > MESSAGE_UNSUPPORTED)
             continue;
         pack_init(&p, one, sizeof one);
         if (!message_write(&p, &m))
