@@ -500,10 +500,23 @@ static bool add_slash(struct serving *v)
     return true;
 }
 
+/* "a.txt/" is no file: its relative links would lead below it. But a content that is one file is the root of its origin. */
+static bool is_slash_behind_file(const struct serving *v)
+{
+    struct bytes raw = http_text(v->x->bytes, v->x->head->path);
+    bool is_root = strncmp(v->path, "/content/", 9) == 0 && !strchr(v->path + 9, '/');
+    return v->step == STEP_OPEN && raw.size && raw.data[raw.size - 1] == '/' && !is_root;
+}
+
 static void on_open(void *context, int status, struct content_file *file, const struct content_info *info)
 {
     struct serving *v = context;
     v->call = NULL;
+    if (status == 0 && is_slash_behind_file(v)) {
+        content_close(file);
+        fail(v, ERR_NOT_FOUND);
+        return;
+    }
     if (status == ERR_NOT_A_FILE && v->step == STEP_OPEN) {
         char index[CONTENT_PATH_MAX + 16];
         if (add_slash(v))
