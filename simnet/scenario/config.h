@@ -38,6 +38,8 @@ enum sim_attack {
     SIM_ATTACK_FREERIDE
 };
 
+enum sim_names_attack { SIM_NAMES_NONE, SIM_NAMES_SQUAT, SIM_NAMES_STALE, SIM_NAMES_SPAM, SIM_NAMES_ALL };
+
 struct sim_span { /* how long something lasts; text: "never", "1h", "exponential mean 1h", "weibull 0.615
                      scale 169.5min", "weibull 0.5 mean 10000s" */
     enum sim_distribution kind;
@@ -100,6 +102,7 @@ struct sim_config {
         struct sim_span name;    /* a look at a node never seen, per node */
         struct sim_span site;    /* a new version of its site, per node */
         struct sim_span search;  /* for one or two words of somebody's file, per node */
+        struct sim_span nick;    /* who claims a nickname, per node */
         bool live_targets; /* lookups are for a living node's position, and succeed when it is found (Li 2005,
                               Heep 2010) */
     } load;
@@ -107,6 +110,7 @@ struct sim_config {
         uint32_t share; /* ppm of nodes */
         enum sim_attack attack;
         uint32_t prefixes; /* the hostile live on so many /24s; 0 = each on its own */
+        enum sim_names_attack names; /* what they do to names (world/names_hostile.c) */
         uint32_t placed;   /* so many hostile identities are ground to lie near the victim key */
     } hostile;
     struct {                           /* [fault] */

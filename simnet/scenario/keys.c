@@ -118,11 +118,14 @@ static const struct sim_key keys[] = {
     SPAN("load.name.every", load.name, "looks for a node never seen, per node"),
     SPAN("load.site.every", load.site, "publishes its site anew, per node"),
     SPAN("load.search.every", load.search, "searches for words, per node"),
+    SPAN("load.nick.every", load.nick, "asks who claims a nickname, per node"),
     YES("load.live_targets", load.live_targets, "lookups are for a living node's position"),
     SHARE("hostile.share", hostile.share, "of nodes"),
     WORD("hostile.attack", hostile.attack, "none|drop|lie|eclipse|censor|pollute|freeride", "what they do"),
     COUNT("hostile.prefixes", hostile.prefixes, 0, 65536,
           "the hostile live on so many /24s; 0 = each on its own"),
+    WORD("hostile.names", hostile.names, "none|squat|stale|spam|all",
+         "take nicknames; store old profiles again; fill the index (load.names = yes)"),
     COUNT("hostile.placed", hostile.placed, 0, 1000000, "identities ground to lie near the victim key"),
     TIME("fault.split_at", fault.split_at, 0, MONTH, "halves cannot talk from here"),
     TIME("fault.split_for", fault.split_for, 0, MONTH, "for so long; 0s = never"),
@@ -431,6 +434,12 @@ int sim_config_check(const struct sim_config *c, char why[SIM_WHY_MAX])
          c->fault.crash.kind != SIM_NEVER || c->net.nat))
         return bad(why, "http.objects", "1 or more",
                    "needs scenario.streams = yes, net.bandwidth = packet, net.up, and nodes that neither stop nor sit behind NATs");
+    if (c->load.names && !c->scenario.streams)
+        return bad(why, "load.names", "yes", "names need scenario.streams = yes");
+    if (!c->load.names &&
+        (c->hostile.names != SIM_NAMES_NONE || c->load.name.kind != SIM_NEVER || c->load.site.kind != SIM_NEVER ||
+         c->load.search.kind != SIM_NEVER || c->load.nick.kind != SIM_NEVER))
+        return bad(why, c->hostile.names != SIM_NAMES_NONE ? "hostile.names" : "load", "names, sites and searches", "need load.names = yes");
     if (c->swarm.bytes && !c->scenario.streams)
         return bad(why, "swarm.bytes", "", "a swarm needs scenario.streams = yes");
     if (c->swarm.bytes && (uint64_t)c->swarm.seeds + c->swarm.peers > c->scenario.nodes)

@@ -93,9 +93,9 @@ static void again(struct sim_world *w, uint32_t i, uint32_t load, bool first)
 void sim_load_started(struct sim_world *w, uint32_t i)
 {
     struct sim_node *n = &w->nodes[i];
+    sim_names_started(w, i);
     if (n->hostile)
         return;
-    sim_names_started(w, i);
     for (uint32_t load = 0; load < SIM_LOAD_PROFILE; load++)
         again(w, i, load, true);
     if (w->config->load.profiles && n->life == 1) {
@@ -347,10 +347,10 @@ static void ended(struct sim_world *w, uint32_t i, struct sim_op **link, const s
     pool_give(&w->ops, op);
 }
 
-bool sim_load_notice(struct sim_world *w, uint32_t i, const struct effect *x)
+bool sim_load_notice(struct sim_world *w, uint32_t i, const struct effect *x, struct bytes bytes)
 {
     uint32_t kind = x->u.notice.kind;
-    if (sim_names_notice(w, i, x))
+    if (sim_names_notice(w, i, x, bytes))
         return true;
     struct sim_op **link = &w->nodes[i].ops;
     if (!x->u.notice.op ||

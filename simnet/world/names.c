@@ -1,6 +1,7 @@
-/* What people do with names: publish a site and a new version of it, look at a site whose node they never saw, keep looking at one, and search among
- * what all list. Runs on whole nodes (scenario.streams = yes). What is found is held against what the world knows. */
-#include "simnet/world/names.h"
+/* What people do with names: publish a site and a new version of it, look at a site whose node they never saw, keep looking at one, ask who claims a
+ * nickname, and search among what all list. Runs on whole nodes (scenario.streams = yes). What is found is held against what the world knows; a node is
+ * owed only what others have had the time to publish and are still there for. */
+#include "simnet/world/names_state.h"
 
 #include "node/base/assert.h"
 
@@ -9,32 +10,10 @@
 #include <string.h>
 
 #define VOCABULARY   3000
-#define WORDS_A_FILE 3
 #define SEARCH_LONGEST CORE_SECONDS(5)
 #define WATCH_AGAIN  CORE_SECONDS(60)
-#define NOBODY       UINT32_MAX
-#define OPS_A_NODE   8
-
-enum { NAMES_SETUP = SIM_NAMES_LOADS, NAMES_LOOK, NAMES_SITE, NAMES_SEARCH, NAMES_WATCH, NAMES_END };
-
-struct name_op {
-    uint32_t kind, target, op, expected, found; /* op 0: free */
-    core_time began;
-};
-
-struct name_node {
-    uint32_t version;        /* of its site; 0 = none yet */
-    core_time published;
-    uint32_t watches, seen;  /* a node whose site it looks at; the version seen last */
-    uint32_t life, last_op;
-    struct name_op ops[OPS_A_NODE];
-};
-
-struct sim_names {
-    struct name_node *nodes;
-    uint16_t (*words)[WORDS_A_FILE]; /* of each file of each node */
-    uint32_t look_time, look_success, update_time, update_seen, search_time, search_recall, search_answered, listed;
-};
+#define LISTED_AFTER CORE_MINUTES(4) /* a node's words are put one after another: so long after its start all are owed */
+#define FRESH_AFTER  CORE_SECONDS(30) /* who looks must find a version published longer ago than this */
 
 static void *must(void *memory)
 {
@@ -59,54 +38,85 @@ void sim_names_new(struct sim_world *w)
     s->search_recall = sim_metric_declare(m, "search.recall", SIM_RATIO, SIM_UNIT_PPM);
     s->search_answered = sim_metric_declare(m, "search.answered", SIM_SAMPLE, SIM_UNIT_COUNT);
     s->listed = sim_metric_declare(m, "search.listed", SIM_COUNTER, SIM_UNIT_COUNT);
+    s->search_first = sim_metric_declare(m, "search.first", SIM_SAMPLE, SIM_UNIT_US);
+    s->search_last = sim_metric_declare(m, "search.last", SIM_SAMPLE, SIM_UNIT_US);
+    s->search_false = sim_metric_declare(m, "search.false", SIM_COUNTER, SIM_UNIT_COUNT);
+    s->look_fresh = sim_metric_declare(m, "name.fresh", SIM_RATIO, SIM_UNIT_PPM);
+    s->asleep_time = sim_metric_declare(m, "asleep.time", SIM_SAMPLE, SIM_UNIT_US);
+    s->asleep_success = sim_metric_declare(m, "asleep.success", SIM_RATIO, SIM_UNIT_PPM);
+    s->asleep_fresh = sim_metric_declare(m, "asleep.fresh", SIM_RATIO, SIM_UNIT_PPM);
+    s->nick_time = sim_metric_declare(m, "nick.time", SIM_SAMPLE, SIM_UNIT_US);
+    s->nick_success = sim_metric_declare(m, "nick.success", SIM_RATIO, SIM_UNIT_PPM);
+    s->nick_claimants = sim_metric_declare(m, "nick.claimants", SIM_SAMPLE, SIM_UNIT_COUNT);
 }
 
 void sim_names_free(struct sim_world *w)
 {
     if (!w->names)
         return;
+    for (uint32_t i = 0; i < w->count; i++) {
+        for (int k = 0; k < OPS_A_NODE; k++)
+            free(w->names->nodes[i].ops[k].hits);
+        free(w->names->nodes[i].replayed);
+    }
     free(w->names->nodes);
     free(w->names->words);
     free(w->names);
     w->names = NULL;
 }
 
-static void at(struct sim_world *w, uint32_t i, core_time when, uint32_t kind)
+void sim_names_at(struct sim_world *w, uint32_t i, core_time when, uint32_t kind)
 {
     sim_world_at(w, when, i, i, SIM_EVENT_LOAD, kind, w->nodes[i].life, NULL);
+}
+
+static void op_free(struct name_op *op)
+{
+    free(op->hits);
+    memset(op, 0, sizeof *op);
 }
 
 static void again(struct sim_world *w, uint32_t i, uint32_t kind)
 {
     const struct sim_span *const spans[] = {[NAMES_LOOK] = &w->config->load.name, [NAMES_SITE] = &w->config->load.site,
-                                            [NAMES_SEARCH] = &w->config->load.search};
+                                            [NAMES_SEARCH] = &w->config->load.search, [NAMES_NICK] = &w->config->load.nick};
     core_time gap = sim_span_draw(spans[kind], &w->nodes[i].load);
     if (gap != CORE_NEVER)
-        at(w, i, core_time_add(w->now, gap), kind);
+        sim_names_at(w, i, core_time_add(w->now, gap), kind);
 }
 
 void sim_names_started(struct sim_world *w, uint32_t i)
 {
     struct sim_node *n = &w->nodes[i];
-    if (!w->names || !n->node || n->hostile)
+    if (!w->names || !n->node)
         return;
     struct name_node *s = &w->names->nodes[i];
-    memset(s->ops, 0, sizeof s->ops);
+    for (int k = 0; k < OPS_A_NODE; k++)
+        op_free(&s->ops[k]);
     s->watches = NOBODY;
     s->seen = 0;
-    at(w, i, w->now + CORE_SECONDS(10) + sim_random_below(&n->load, CORE_SECONDS(20)), NAMES_SETUP);
-    for (uint32_t kind = NAMES_LOOK; kind <= NAMES_SEARCH; kind++)
+    if (n->hostile) {
+        sim_names_hostile_started(w, i);
+        return;
+    }
+    sim_names_at(w, i, w->now + CORE_SECONDS(10) + sim_random_below(&n->load, CORE_SECONDS(20)), NAMES_SETUP);
+    for (uint32_t kind = NAMES_LOOK; kind <= NAMES_NICK; kind++)
         again(w, i, kind);
-    at(w, i, w->now + CORE_MINUTES(1) + sim_random_below(&n->load, WATCH_AGAIN), NAMES_WATCH);
+    sim_names_at(w, i, w->now + CORE_MINUTES(1) + sim_random_below(&n->load, WATCH_AGAIN), NAMES_WATCH);
 }
 
 /* ---- Doing ---- */
+
+void sim_names_nickname(char out[NAME_SIZE], uint32_t i)
+{
+    snprintf(out, NAME_SIZE, "node%u", i);
+}
 
 static void profile_set(struct sim_world *w, uint32_t i)
 {
     struct name_node *s = &w->names->nodes[i];
     struct profile p = {.address_count = 1, .has_site = true};
-    snprintf(p.nickname, sizeof p.nickname, "node%u", i);
+    sim_names_nickname(p.nickname, i);
     p.addresses[0] = w->nodes[i].addr;
     p.site = (struct content_id){.kind = CONTENT_TREE, .size = ++s->version};
     s->published = w->now;
@@ -115,7 +125,7 @@ static void profile_set(struct sim_world *w, uint32_t i)
 }
 
 /* Words as titles have them: a few in very many, most in few. */
-static uint16_t word_draw(struct sim_random *r)
+uint16_t sim_names_word(struct sim_random *r)
 {
     uint64_t a = sim_random_below(r, VOCABULARY), b = sim_random_below(r, VOCABULARY);
     return (uint16_t)(a * b / VOCABULARY);
@@ -133,7 +143,7 @@ static void setup(struct sim_world *w, uint32_t i)
         struct content_id id = {.kind = CONTENT_FILE, .size = (uint64_t)i << 20 | f};
         char name[96];
         for (int k = 0; k < WORDS_A_FILE && s->nodes[i].life == 0; k++)
-            words[k] = word_draw(&w->nodes[i].load);
+            words[k] = sim_names_word(&w->nodes[i].load);
         snprintf(name, sizeof name, "w%ux w%ux w%ux.txt", words[0], words[1], words[2]);
         core_assert(naming_list_add(naming, &id, name) == 0);
     }
@@ -160,20 +170,33 @@ static uint32_t settled(struct sim_world *w, uint32_t i)
 {
     uint32_t t = (uint32_t)sim_random_below(&w->nodes[i].load, w->count);
     const struct name_node *s = &w->names->nodes[t];
-    return t == i || !w->nodes[t].node || s->version == 0 || w->now - s->published < CORE_SECONDS(30) ? NOBODY : t;
+    return t == i || w->nodes[t].hostile || !w->nodes[t].node || s->life != w->nodes[t].life ||
+                   w->now - s->published < CORE_SECONDS(30)
+               ? NOBODY
+               : t;
+}
+
+/* A node that published, and is not there now. */
+static uint32_t sleeper(struct sim_world *w, uint32_t i)
+{
+    uint32_t t = (uint32_t)sim_random_below(&w->nodes[i].load, w->count);
+    return w->nodes[t].hostile || w->nodes[t].node || !w->names->nodes[t].stored ? NOBODY : t;
 }
 
 static void look(struct sim_world *w, uint32_t i)
 {
     struct naming *naming = node_naming(w->nodes[i].node);
     struct naming_peer known;
+    bool asleep = w->up < w->count && sim_random_below(&w->nodes[i].load, 4) == 0;
     for (int tries = 0; tries < 32; tries++) {
-        uint32_t t = settled(w, i);
+        uint32_t t = asleep ? sleeper(w, i) : settled(w, i);
         if (t == NOBODY || naming_peer(naming, w->nodes[t].me.key, &known))
             continue;
         struct name_op *op = op_new(w, i, NAMES_LOOK, t);
+        if (op)
+            op->asleep = asleep;
         if (op && naming_look(naming, w->now, w->nodes[t].me.key, false, sim_out(w)) != 0)
-            op->op = 0;
+            op_free(op);
         return;
     }
 }
@@ -185,7 +208,7 @@ static void watch(struct sim_world *w, uint32_t i)
         s->watches = settled(w, i);
     if (s->watches != NOBODY)
         (void)naming_look(node_naming(w->nodes[i].node), w->now, w->nodes[s->watches].me.key, true, sim_out(w));
-    at(w, i, w->now + WATCH_AGAIN, NAMES_WATCH);
+    sim_names_at(w, i, w->now + WATCH_AGAIN, NAMES_WATCH);
 }
 
 /* A new version; had those who look at the site seen the last one? */
@@ -212,6 +235,19 @@ static bool has_both(const uint16_t *words, uint16_t a, uint16_t b)
     return has_a && has_b;
 }
 
+/* How many files of node j the world knows to have these words, if it is owed to whoever began to search then. */
+static uint32_t owed_of(const struct sim_world *w, uint32_t j, const struct name_op *op)
+{
+    const struct sim_names *s = w->names;
+    uint32_t files = w->config->load.files, owed = 0;
+    if (!w->nodes[j].node || w->nodes[j].hostile || s->nodes[j].life != w->nodes[j].life ||
+        w->nodes[j].started + LISTED_AFTER > op->began)
+        return 0;
+    for (uint32_t f = 0; f < files; f++)
+        owed += has_both(s->words[(size_t)j * files + f], op->words[0], op->words[1]);
+    return owed;
+}
+
 /* One word of somebody's file, or two. */
 static void search(struct sim_world *w, uint32_t i)
 {
@@ -225,12 +261,29 @@ static void search(struct sim_world *w, uint32_t i)
     char text[64];
     if (!op)
         return;
-    for (uint32_t j = 0; j < w->count; j++)
-        for (uint32_t f = 0; f < files && w->nodes[j].node && s->nodes[j].life == w->nodes[j].life && s->nodes[j].version; f++)
-            op->expected += has_both(s->words[(size_t)j * files + f], a, b);
+    op->words[0] = a;
+    op->words[1] = b;
+    op->hits = must(calloc(w->count, sizeof *op->hits));
     snprintf(text, sizeof text, "w%ux w%ux", a, b);
     if (naming_search(node_naming(w->nodes[i].node), w->now, text, w->now + SEARCH_LONGEST, op->op, sim_out(w)) != 0)
-        op->op = 0;
+        op_free(op);
+}
+
+/* Half of the time for a name that squatters claim too. */
+static void nick(struct sim_world *w, uint32_t i)
+{
+    char nickname[NAME_SIZE];
+    uint32_t t = settled(w, i);
+    if (sim_random_below(&w->nodes[i].load, 2) && t != NOBODY && sim_names_squatted(w, t % SQUATTED + 1))
+        t = t % SQUATTED + 1;
+    if (t == NOBODY || t == i || w->now - w->nodes[t].started < LISTED_AFTER || !w->nodes[t].node)
+        return;
+    struct name_op *op = op_new(w, i, NAMES_NICK, t);
+    if (!op)
+        return;
+    sim_names_nickname(nickname, t);
+    if (naming_claimants(node_naming(w->nodes[i].node), w->now, nickname, op->op, sim_out(w)) != 0)
+        op_free(op);
 }
 
 void sim_names_event(struct sim_world *w, const struct sim_event *e)
@@ -251,72 +304,150 @@ void sim_names_event(struct sim_world *w, const struct sim_event *e)
     case NAMES_SEARCH:
         search(w, i);
         break;
-    default:
+    case NAMES_NICK:
+        nick(w, i);
+        break;
+    case NAMES_WATCH:
         watch(w, i);
+        break;
+    default:
+        sim_names_hostile_event(w, i);
     }
     sim_carry(w, i);
-    if (kind >= NAMES_LOOK && kind <= NAMES_SEARCH)
+    if (kind >= NAMES_LOOK && kind <= NAMES_NICK)
         again(w, i, kind);
 }
 
 /* ---- What became of it ---- */
+
+static struct name_op *look_of(struct sim_world *w, uint32_t i, const uint8_t key[NODE_KEY_SIZE])
+{
+    for (int k = 0; k < OPS_A_NODE; k++) {
+        struct name_op *op = &w->names->nodes[i].ops[k];
+        if (op->op && op->kind == NAMES_LOOK && memcmp(w->nodes[op->target].me.key, key, NODE_KEY_SIZE) == 0)
+            return op;
+    }
+    return NULL;
+}
 
 static void profile_came(struct sim_world *w, uint32_t i, const uint8_t key[NODE_KEY_SIZE])
 {
     struct sim_names *s = w->names;
     struct name_node *n = &s->nodes[i];
     struct naming_peer p;
-    for (int k = 0; k < OPS_A_NODE; k++) {
-        struct name_op *op = &n->ops[k];
-        if (!op->op || op->kind != NAMES_LOOK || memcmp(w->nodes[op->target].me.key, key, NODE_KEY_SIZE) != 0)
-            continue;
-        sim_metric_add(w->metrics, s->look_time, w->now - op->began);
-        sim_metric_add(w->metrics, s->look_success, 1);
-        op->op = 0;
+    struct name_op *op = look_of(w, i, key);
+    if (op && !op->found) {
+        sim_metric_add(w->metrics, op->asleep ? s->asleep_time : s->look_time, w->now - op->began);
+        sim_metric_add(w->metrics, op->asleep ? s->asleep_success : s->look_success, 1);
+        op->found = 1;
     }
     if (n->watches == NOBODY || memcmp(w->nodes[n->watches].me.key, key, NODE_KEY_SIZE) != 0 ||
         !naming_peer(node_naming(w->nodes[i].node), key, &p) || !p.has_profile)
         return;
     const struct name_node *o = &s->nodes[n->watches];
+    if (p.profile->site.size < n->seen)
+        sim_fail(w, "node %u saw version %u of node %u's site, and then version %u", i, n->seen, n->watches,
+                 (unsigned)p.profile->site.size);
     if (n->seen && p.profile->site.size == o->version)
         sim_metric_add(w->metrics, s->update_time, w->now - o->published);
     n->seen = (uint32_t)p.profile->site.size;
 }
 
+/* The version that is known when the look is over: the one that is, unless that is very new; of a sleeper, what others held for it. */
 static void look_ended(struct sim_world *w, uint32_t i, const uint8_t key[NODE_KEY_SIZE])
 {
-    for (int k = 0; k < OPS_A_NODE; k++) {
-        struct name_op *op = &w->names->nodes[i].ops[k];
-        if (!op->op || op->kind != NAMES_LOOK || memcmp(w->nodes[op->target].me.key, key, NODE_KEY_SIZE) != 0)
-            continue;
-        if (w->nodes[op->target].node) /* who left meanwhile owes nothing */
-            sim_metric_add(w->metrics, w->names->look_success, 0);
-        op->op = 0;
+    const struct sim_names *s = w->names;
+    struct name_op *op = look_of(w, i, key);
+    struct naming_peer p;
+    if (!op)
+        return;
+    const struct name_node *o = &s->nodes[op->target];
+    bool owed = op->asleep || w->nodes[op->target].node; /* who left meanwhile owes nothing */
+    if (!op->found && owed)
+        sim_metric_add(w->metrics, op->asleep ? s->asleep_success : s->look_success, 0);
+    bool known = naming_peer(node_naming(w->nodes[i].node), key, &p) && p.has_profile;
+    if (op->found && op->asleep)
+        sim_metric_add(w->metrics, s->asleep_fresh, known && p.profile->site.size >= o->stored);
+    else if (op->found && owed && op->began > o->published + FRESH_AFTER)
+        sim_metric_add(w->metrics, s->look_fresh, known && p.profile->site.size == o->version);
+    op_free(op);
+}
+
+static void search_ended(struct sim_world *w, struct name_op *op, uint64_t answered)
+{
+    struct sim_names *s = w->names;
+    sim_metric_add(w->metrics, s->search_time, w->now - op->began);
+    sim_metric_add(w->metrics, s->search_answered, answered);
+    sim_metric_add(w->metrics, s->search_false, op->claimants);
+    if (op->found) {
+        sim_metric_add(w->metrics, s->search_first, op->first - op->began);
+        sim_metric_add(w->metrics, s->search_last, op->last - op->began);
+    }
+    for (uint32_t j = 0; j < w->count; j++)
+        for (uint32_t f = 0, owed = owed_of(w, j, op); f < owed; f++)
+            sim_metric_add(w->metrics, s->search_recall, f < op->hits[j]);
+}
+
+static void nick_ended(struct sim_world *w, const struct name_op *op)
+{
+    struct sim_names *s = w->names;
+    if (!w->nodes[op->target].node || w->nodes[op->target].started > op->began)
+        return;
+    sim_metric_add(w->metrics, s->nick_time, w->now - op->began);
+    sim_metric_add(w->metrics, s->nick_success, op->found);
+    sim_metric_add(w->metrics, s->nick_claimants, op->claimants);
+}
+
+/* One more thing found, or one more who claims the nickname. */
+static void found(struct sim_world *w, struct name_op *op, const struct effect *x)
+{
+    uint32_t j = op->kind == NAMES_SEARCH ? sim_node_of(w, x->u.notice.node.key, &x->u.notice.node.addr) : NOBODY;
+    if (op->kind == NAMES_NICK) {
+        op->claimants++;
+        op->found = op->found || memcmp(w->nodes[op->target].me.key, x->u.notice.node.key, NODE_KEY_SIZE) == 0;
+    } else if (j != NOBODY && !w->nodes[j].hostile) {
+        op->hits[j]++;
+        op->first = op->found++ ? op->first : w->now;
+        op->last = w->now;
+    } else {
+        op->claimants++;
     }
 }
 
-bool sim_names_notice(struct sim_world *w, uint32_t i, const struct effect *x)
+static void op_notice(struct sim_world *w, struct name_op *op, const struct effect *x)
+{
+    uint32_t kind = x->u.notice.kind;
+    if (kind == NAMING_NOTICE_HIT || kind == NAMING_NOTICE_CLAIMANT) {
+        found(w, op, x);
+    } else if (kind == NAMING_NOTICE_DONE) {
+        if (op->kind == NAMES_SEARCH)
+            search_ended(w, op, x->u.notice.a);
+        else
+            nick_ended(w, op);
+        op_free(op);
+    }
+}
+
+bool sim_names_notice(struct sim_world *w, uint32_t i, const struct effect *x, struct bytes bytes)
 {
     uint32_t kind = x->u.notice.kind;
     if (!w->names || kind < NAMING_NOTICE_PROFILE || kind > NAMING_NOTICE_PUBLISHED)
         return false;
+    if (w->nodes[i].hostile) {
+        if (kind == NAMING_NOTICE_PROFILE)
+            sim_names_hostile_profile(w, i, x->u.notice.node.key, bytes);
+        return true;
+    }
     if (kind == NAMING_NOTICE_PROFILE)
         profile_came(w, i, x->u.notice.node.key);
     else if (kind == NAMING_NOTICE_LOOKED)
         look_ended(w, i, x->u.notice.node.key);
+    else if (kind == NAMING_NOTICE_PUBLISHED && x->u.notice.a > 0)
+        w->names->nodes[i].stored = w->names->nodes[i].version;
     for (int k = 0; k < OPS_A_NODE; k++) {
         struct name_op *op = &w->names->nodes[i].ops[k];
-        if (!op->op || op->op != x->u.notice.op || op->kind != NAMES_SEARCH)
-            continue;
-        if (kind == NAMING_NOTICE_HIT) {
-            op->found++;
-        } else if (kind == NAMING_NOTICE_DONE) {
-            sim_metric_add(w->metrics, w->names->search_time, w->now - op->began);
-            sim_metric_add(w->metrics, w->names->search_answered, x->u.notice.a);
-            for (uint32_t f = 0; f < op->expected; f++)
-                sim_metric_add(w->metrics, w->names->search_recall, f < op->found);
-            op->op = 0;
-        }
+        if (op->op && op->op == x->u.notice.op && (op->kind == NAMES_SEARCH || op->kind == NAMES_NICK))
+            op_notice(w, op, x);
     }
     return true;
 }

@@ -9,5 +9,6 @@ void sim_names_new(struct sim_world *w);
 void sim_names_free(struct sim_world *w);
 void sim_names_started(struct sim_world *w, uint32_t i);
 void sim_names_event(struct sim_world *w, const struct sim_event *e);
-bool sim_names_notice(struct sim_world *w, uint32_t i, const struct effect *x); /* true: was one of naming's */
+/* bytes: the notice's, borrowed. true: was one of naming's. */
+bool sim_names_notice(struct sim_world *w, uint32_t i, const struct effect *x, struct bytes bytes);
 #endif

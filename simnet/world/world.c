@@ -214,7 +214,7 @@ static void carry_out(struct sim_world *w, uint32_t i, const struct effects *e, 
             sim_node_save(w, i, bytes);
             return;
         }
-        if (sim_load_notice(w, i, x))
+        if (sim_load_notice(w, i, x, bytes))
             return;
         break;
     default:

@@ -172,7 +172,8 @@ void sim_loads_free(struct sim_world *w);
 void sim_load_started(struct sim_world *w, uint32_t i);
 void sim_load_stopped(struct sim_world *w, uint32_t i); /* its operations end with it */
 void sim_load_event(struct sim_world *w, const struct sim_event *e);
-bool sim_load_notice(struct sim_world *w, uint32_t i, const struct effect *x); /* true: was an operation's */
+/* bytes: the notice's, borrowed. true: was an operation's. */
+bool sim_load_notice(struct sim_world *w, uint32_t i, const struct effect *x, struct bytes bytes);
 void sim_load_check(struct sim_world *w); /* every operation ends in time */
 
 /* fill.c: oracle. Every node's table as after a long life in a network where nobody left. */

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 static const struct {
-    const char *scenario, *nodes, *set[4];
+    const char *scenario, *nodes, *set[6];
 } runs[] = {
     {"hello", "20", {"scenario.measure=90s"}},
     {"response-time", NULL, {NULL}},
@@ -21,6 +21,9 @@ static const struct {
     {"split-heal",
      "12",
      {"scenario.measure=40min", "fault.split_for=10min", "fault.quiet_at=26min", "scenario.check_every=50"}},
+    {"names-split", "16", {"scenario.warm=11min", "scenario.measure=4min", "fault.split_at=5min", "fault.split_for=5min",
+      "load.files=8", "load.site.every=exponential mean 90s"}},
+    {"names-hostile", "20", {"scenario.measure=4min", "load.files=8", "load.site.every=exponential mean 90s"}},
     {"swarm-flash",
      "9",
      {"swarm.peers=8", "swarm.bytes=2MiB", "net.bandwidth=packet", "scenario.check_every=200"}},
@@ -39,7 +42,7 @@ static void they_hold(void **state)
         struct sim_metrics *m = sim_metrics_new();
         struct sim_config c;
         char why[SIM_WHY_MAX] = "";
-        while (a.sets < 4 && runs[i].set[a.sets]) {
+        while (a.sets < 6 && runs[i].set[a.sets]) {
             a.set[a.sets] = runs[i].set[a.sets];
             a.sets++;
         }
