@@ -40,6 +40,7 @@ static void measures(struct sim_world *w, struct swarm *s)
 {
     struct sim_metrics *m = w->metrics;
     s->time = sim_metric_declare(m, "swarm.time", SIM_SAMPLE, SIM_UNIT_US);
+    s->rider_time = sim_metric_declare(m, "swarm.rider_time", SIM_SAMPLE, SIM_UNIT_US);
     s->complete = sim_metric_declare(m, "swarm.complete", SIM_RATIO, SIM_UNIT_COUNT);
     s->over_fluid = sim_metric_declare(m, "swarm.over_fluid", SIM_SAMPLE, SIM_UNIT_PPM);
     s->over_goodput = sim_metric_declare(m, "swarm.over_goodput", SIM_SAMPLE, SIM_UNIT_PPM);
@@ -195,7 +196,7 @@ void swarm_notice(struct sim_world *w, struct swarm *s, uint32_t i, const struct
     m->complete = true;
     m->done = w->now;
     s->done++;
-    sim_metric_add(w->metrics, s->time, w->now - m->began);
+    sim_metric_add(w->metrics, m->rider ? s->rider_time : s->time, w->now - m->began);
     sim_metric_point(w->metrics, s->series, w->now - w->begin, s->done);
     if (w->config->swarm.leave_when_done)
         sim_world_at(w, w->now, i, i, (uint16_t)(kind + SWARM_LEAVE), 0, 0, NULL);

@@ -19,7 +19,7 @@ struct swarm {
     uint8_t provider_key[HASH_SIZE];
     struct streams_content content;
     struct swarm_member *members;
-    uint32_t time, complete, over_fluid, over_goodput, over_discrete, copies, stuck, series; /* metrics */
+    uint32_t time, rider_time, complete, over_fluid, over_goodput, over_discrete, copies, stuck, series; /* metrics */
 };
 
 /* links: the nodes' access links, filled here from [net] and [swarm]. NULL: the run has no swarm. */

@@ -31,6 +31,9 @@ static const char style[] =
     "5px 0;border-bottom:1px solid "
     "var(--line)}th{color:var(--soft);font-weight:500}.MISSED{color:var(--b);font-weight:600}"
     "pre{white-space:pre-wrap;margin:0;font-size:13px}section{margin-bottom:18px}details{margin-top:18px}"
+    "td:nth-child(-n+4){white-space:nowrap}tr:hover td{background:var(--fill)}"
+    "@media(max-width:640px){main{padding:20px 12px 40px}svg text{font-size:16px}td,th{padding-right:10px}"
+    "body{font-size:15px}}"
     "figcaption{font-size:.86rem;margin-top:6px}";
 
 static void escaped(FILE *f, const char *text)
@@ -211,7 +214,7 @@ static void facts(FILE *f, const struct sim_config *c, const struct sim_outcome 
 
 /* A line of the terminal's table; columns are two spaces wide at least apart and start where its head's do.
  */
-static void table_row(FILE *f, const char *line)
+static void table_row(FILE *f, const char *line, bool head)
 {
     static const size_t starts[] = {2, 25, 50, 62, 76, SIZE_MAX};
     size_t length = strlen(line);
@@ -223,9 +226,9 @@ static void table_row(FILE *f, const char *line)
         while (end > start && line[end - 1] == ' ')
             end--;
         snprintf(cell, sizeof cell, "%.*s", (int)(end - start), line + start);
-        fprintf(f, "<td%s>", strcmp(cell, "MISSED") == 0 ? " class='MISSED'" : "");
+        fprintf(f, "<t%c%s>", head ? 'h' : 'd', strcmp(cell, "MISSED") == 0 ? " class='MISSED'" : "");
         escaped(f, cell);
-        fprintf(f, "</td>");
+        fprintf(f, "</t%c>", head ? 'h' : 'd');
     }
     fprintf(f, "</tr>");
 }
@@ -243,7 +246,7 @@ static void table(FILE *f, const struct sim_config *c, const struct sim_outcome 
     fprintf(f, "<section><h2>Ours beside published</h2><table>");
     char *rest = text;
     for (char *line = strtok_r(text, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest))
-        table_row(f, line);
+        table_row(f, line, line == text);
     fprintf(f, "</table></section>\n");
     free(text);
 }

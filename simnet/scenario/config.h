@@ -75,6 +75,7 @@ struct sim_config {
         enum sim_bandwidth bandwidth;
         uint32_t mixed;  /* ppm of nodes with a quarter of `up` */
         uint32_t window; /* stream window [bytes] */
+        bool paper_bytes; /* also counts bytes as Li 2005 does (world/paper.c) */
         core_time queue; /* packet mode: what a link's queue holds, in time at its rate */
     } net;
     struct { /* [churn] */

@@ -75,6 +75,7 @@ static const struct sim_key keys[] = {
     SHARE("net.mixed", net.mixed, "of nodes with a quarter of net.up"),
     SIZE("net.window", net.window, 1024, 1u << 30, "stream window"),
     TIME("net.queue", net.queue, 0, CORE_SECONDS(10), "packet mode: what a link's queue holds, in time at its rate"),
+    YES("net.paper_bytes", net.paper_bytes, "counts besides as Li 2005: 20 B a message, 4 B a node named in it"),
     SPAN("churn.session", churn.session, "how long a node stays; never = for good"),
     SPAN("churn.offline", churn.offline, "how long it is away"),
     SHARE("churn.abrupt", churn.abrupt, "of leaves without a word"),
@@ -434,6 +435,8 @@ int sim_config_check(const struct sim_config *c, char why[SIM_WHY_MAX])
          c->fault.crash.kind != SIM_NEVER || c->net.nat))
         return bad(why, "http.objects", "1 or more",
                    "needs scenario.streams = yes, net.bandwidth = packet, net.up, and nodes that neither stop nor sit behind NATs");
+    if (c->net.paper_bytes && c->scenario.crypto != SIM_CRYPTO_CHEAP)
+        return bad(why, "net.paper_bytes", "yes", "needs scenario.crypto = cheap: what is really sealed cannot be counted from outside");
     if (c->load.names && !c->scenario.streams)
         return bad(why, "load.names", "yes", "names need scenario.streams = yes");
     if (!c->load.names &&

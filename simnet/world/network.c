@@ -279,6 +279,8 @@ void sim_send(struct sim_world *w, uint32_t from, const struct net_addr *addr, s
     uint32_t to = receiver(w, from, addr);
     w->datagrams_sent++;
     w->bytes_sent += bytes.size;
+    if (w->config->net.paper_bytes)
+        w->paper_bytes += sim_paper_bytes(bytes);
     w->nodes[from].draws++;
     if (to == UINT32_MAX) {
         w->datagrams_lost++;

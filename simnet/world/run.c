@@ -14,13 +14,39 @@ static double wall(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* Nodes that were up, on average since `from` of the run. */
+static double mean_up(struct sim_world *w, core_time from)
+{
+    uint32_t id = sim_metric_find(w->metrics, "nodes.up");
+    struct sim_metric_view v;
+    double sum = 0, points = 0;
+    sim_metric_view(w->metrics, id, &v);
+    for (size_t i = 0; i < v.points; i++) {
+        core_time at;
+        uint64_t up;
+        sim_metric_series_point(w->metrics, id, i, &at, &up);
+        if (at >= from && up) {
+            sum += (double)up;
+            points++;
+        }
+    }
+    return points > 0 ? sum / points : w->up;
+}
+
+/* A node's share of what all sent in the measured time. */
+static void rate(struct sim_world *w, const char *name, uint64_t bytes, core_time measured, double up)
+{
+    uint32_t id = sim_metric_declare(w->metrics, name, SIM_SAMPLE, SIM_UNIT_BYTES_PER_SECOND);
+    if (measured && up > 0)
+        sim_metric_add(w->metrics, id, (uint64_t)((double)bytes * 1e6 / (double)measured / up + 0.5));
+}
+
 /* What the nodes counted themselves. */
-static void gather(struct sim_world *w, uint64_t bytes_before, core_time measured)
+static void gather(struct sim_world *w)
 {
     uint32_t hops = sim_metric_declare(w->metrics, "lookup.hops", SIM_SAMPLE, SIM_UNIT_X100);
     uint32_t known = sim_metric_declare(w->metrics, "node.contacts", SIM_SAMPLE, SIM_UNIT_COUNT);
     uint32_t records = sim_metric_declare(w->metrics, "node.records", SIM_SAMPLE, SIM_UNIT_COUNT);
-    uint32_t traffic = sim_metric_declare(w->metrics, "node.traffic", SIM_SAMPLE, SIM_UNIT_BYTES_PER_SECOND);
     for (uint32_t i = 0; i < w->count; i++) {
         struct dht_status s;
         if (!w->nodes[i].dht || w->nodes[i].hostile)
@@ -31,8 +57,6 @@ static void gather(struct sim_world *w, uint64_t bytes_before, core_time measure
         sim_metric_add(w->metrics, known, s.contacts_live);
         sim_metric_add(w->metrics, records, s.records);
     }
-    if (measured && w->up)
-        sim_metric_add(w->metrics, traffic, (w->bytes_sent - bytes_before) * 1000000u / measured / w->up);
 }
 
 /* What the nodes have counted together so far. */
@@ -86,7 +110,7 @@ int sim_run(const struct sim_config *config, struct sim_metrics *metrics, const 
     if (!w)
         return ERR_NO_MEMORY;
     core_time measure_at = w->begin + config->scenario.warm;
-    uint64_t bytes_before = 0;
+    uint64_t bytes_before = 0, paper_before = 0;
     struct counted before = {0};
     bool going = true;
     for (core_time at = w->begin; going && at < w->end;) {
@@ -95,6 +119,7 @@ int sim_run(const struct sim_config *config, struct sim_metrics *metrics, const 
             at = measure_at > at ? at : measure_at;
             going = sim_world_run(w, at);
             bytes_before = w->bytes_sent;
+            paper_before = w->paper_bytes;
             before = count_all(w);
             continue;
         }
@@ -103,8 +128,14 @@ int sim_run(const struct sim_config *config, struct sim_metrics *metrics, const 
     sim_metrics_on(metrics, true);
     if (!w->failure[0])
         per_lookup(w, &before);
-    if (!w->failure[0])
-        gather(w, bytes_before, w->now > measure_at ? w->now - measure_at : 0);
+    if (!w->failure[0]) {
+        core_time measured = w->now > measure_at ? w->now - measure_at : 0;
+        double up = mean_up(w, config->scenario.warm);
+        gather(w);
+        rate(w, "node.traffic", w->bytes_sent - bytes_before, measured, up);
+        if (config->net.paper_bytes)
+            rate(w, "node.traffic_paper", w->paper_bytes - paper_before, measured, up);
+    }
     out->hash = w->trace.hash;
     out->events = w->events_done;
     out->datagrams = w->datagrams_sent;

@@ -113,6 +113,7 @@ struct sim_world {
         filling_up;  /* quiet: faults and churn are over; filling_up: the oracle is at work */
     uint32_t number; /* events whose source is the world */
     uint64_t events_done, datagrams_sent, datagrams_lost, bytes_sent, checks_done, bytes_done;
+    uint64_t paper_bytes; /* sent, as net.paper_bytes counts them */
     struct sim_loads *loads;  /* world/load.c's own */
     struct sim_names *names;  /* world/names.c's; NULL: no such load */
     struct sim_measures *ids; /* numbers of the metrics */
@@ -156,6 +157,8 @@ uint64_t sim_fault_unix_ms(const struct sim_world *w, uint32_t i); /* what its c
 bool sim_fault_disk_full(const struct sim_world *w, uint32_t i);   /* what it saves now is lost */
 void sim_place_nodes(struct sim_world *w);
 void sim_send(struct sim_world *w, uint32_t from, const struct net_addr *to, struct bytes bytes);
+/* paper.c: what a datagram counts by net.paper_bytes. */
+uint64_t sim_paper_bytes(struct bytes sealed);
 /* Where `from` seems to send from, as `to` sees it: another port than its own behind a symmetric NAT. */
 struct net_addr sim_seen_from(const struct sim_world *w, uint32_t from, uint32_t to);
 /* May this datagram come in through the receiver's NAT? */
