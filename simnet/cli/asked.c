@@ -9,7 +9,7 @@
 
 static int wrong(char why[SIM_WHY_MAX], const char *option, const char *value, const char *reason)
 {
-    snprintf(why, SIM_WHY_MAX, "%.60s %.100s: %.200s", option, value, reason);
+    snprintf(why, SIM_WHY_MAX, "%.60s%s%.100s: %.200s", option, *value ? " " : "", value, reason);
     return ERR_RANGE;
 }
 

@@ -104,7 +104,7 @@ static int do_explain(const struct sim_asked *a)
     sim_config_default(&c);
     for (size_t i = 0; i < count; i++) {
         const struct sim_key *k = &keys[i];
-        if (a->scenario && strncmp(k->name, a->scenario, strlen(a->scenario)) != 0)
+        if (a->scenario && !strstr(k->name, a->scenario))
             continue;
         sim_key_print(&c, k, value, sizeof value);
         printf("%-32s %s\n%32s %s, default %s\n", k->name, k->about, "",

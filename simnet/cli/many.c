@@ -183,9 +183,13 @@ int sim_do_bisect(const struct sim_asked *asked)
     if (!k || k->kind > SIM_KEY_SHARE || !a.between[0] || !a.between[1])
         return mistake(
             "bisect: say --vary KEY --from V --to V, a key that is a number (`simnet explain` lists them)");
-    if (sim_value_read(k->kind, a.between[0], &low, why) != 0 ||
-        sim_value_read(k->kind, a.between[1], &high, why) != 0)
+    for (int i = 0; i < 2; i++) {
+        char reason[SIM_WHY_MAX];
+        if (sim_value_read(k->kind, a.between[i], i ? &high : &low, reason) == 0)
+            continue;
+        snprintf(why, sizeof why, "%s %.80s: %.300s", i ? "--to" : "--from", a.between[i], reason);
         return mistake(why);
+    }
     if (low == high)
         return mistake("bisect: --from and --to are the same, a search of nothing");
     if (sim_asked_config(&a, a.first_seed, &c, why) != 0)

@@ -171,7 +171,7 @@ const struct sim_key *sim_key_find(const char *name)
     return NULL;
 }
 
-static size_t distance(const char *a, const char *b)
+size_t sim_text_distance(const char *a, const char *b)
 {
     size_t row[72], n = strlen(b), diagonal, up;
     for (size_t j = 0; j <= n; j++)
@@ -195,7 +195,7 @@ const char *sim_key_nearest(const char *name)
 {
     size_t best = SIZE_MAX, at = 0;
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
-        size_t d = distance(name, keys[i].name);
+        size_t d = sim_text_distance(name, keys[i].name);
         if (d < best) {
             best = d;
             at = i;

@@ -30,6 +30,8 @@ struct sim_key {
 
 const struct sim_key *sim_keys(size_t *count);
 const struct sim_key *sim_key_find(const char *name); /* NULL: unknown */
+/* Letters to insert, drop or change; b has at most 70 of them. */
+size_t sim_text_distance(const char *a, const char *b);
 const char *sim_key_nearest(const char *name);        /* the known key of least edit distance */
 
 /* name: section.key, also expect.* and published.*. 0, or ERR_RANGE with *why. */

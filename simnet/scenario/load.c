@@ -97,7 +97,12 @@ int sim_scenario_load(struct sim_config *c, const char *what, char why[SIM_WHY_M
             snprintf(c->scenario.name, sizeof c->scenario.name, "%s", s->name);
             return sim_config_read(c, s->name, s->text, why);
         }
+    const struct sim_scenario *nearest = sim_scenarios;
+    for (const struct sim_scenario *s = sim_scenarios; s->name; s++)
+        if (sim_text_distance(what, s->name) < sim_text_distance(what, nearest->name))
+            nearest = s;
     snprintf(why, SIM_WHY_MAX,
-             "%.80s: no such scenario; `simnet list` shows all, a file needs its path or .ini", what);
+             "%.80s: no such scenario; the nearest is %s (`simnet list` shows all, a file needs its path or .ini)", what,
+             nearest->name);
     return ERR_NOT_FOUND;
 }

@@ -12,7 +12,7 @@ for cc in gcc clang; do
         program=$work/simnet-$cc$level
         # shellcheck disable=SC2086
         "$cc" -std=gnu11 $level -w -fno-strict-aliasing -ffp-contract=off -D_GNU_SOURCE -DSHOAL_VERSION='"test"' -I "$root" -o "$program" \
-            "$root"/node/base/*.c "$root"/node/channel/*.c "$root"/dht/*.c "$root"/transfer/*.c "$root"/node/*.c "$root"/simnet/engine/*.c \
+            "$root"/node/base/*.c "$root"/node/channel/*.c "$root"/dht/*.c "$root"/transfer/*.c "$root"/node/*.c "$root"/node/names/*.c "$root"/simnet/engine/*.c \
             "$root/simnet/scenario/config.c" "$root/simnet/report/metrics.c" "$root"/simnet/world/*.c "$root/tests/bench/simnet_bench.c" $libs
         for run in "trace 30 240" "fuzz 10 600 3"; do
             # shellcheck disable=SC2086

@@ -167,7 +167,7 @@ static void command_lines(void **state)
         {"hello --colour red", "--colour"},
         {"hello --nodes", "--nodes : needs a value"},
         {"hello world", "one scenario"},
-        {"helo", "no such scenario"},
+        {"helo", "no such scenario; the nearest is hello"},
         {"--json", "scenario is missing"},
         {"./none.ini", "cannot read"},
         {"hello --jobs 0", "from 1 to 1024"},
