@@ -165,7 +165,7 @@ static void command_lines(void **state)
         {"hello --nodes many", "scenario.nodes = many"},
         {"hello --set net.loss", "section.key=value"},
         {"hello --colour red", "--colour"},
-        {"hello --nodes", "--nodes : needs a value"},
+        {"hello --nodes", "--nodes: needs a value"},
         {"hello world", "one scenario"},
         {"helo", "no such scenario; the nearest is hello"},
         {"--json", "scenario is missing"},
