@@ -128,28 +128,30 @@ static void distribution(FILE *f, const struct sim_config *c, struct sim_metrics
     fprintf(f, "</figcaption></figure>\n");
 }
 
+/* From the run's beginning on, wherever the first point lies. */
 static void series(FILE *f, struct sim_metrics *m, uint32_t id, const struct sim_metric_view *v)
 {
-    core_time at, first, last;
+    core_time at, last;
     uint64_t value;
     char top[40], half[40], end[40];
     double most = v->most ? (double)v->most * 1.05 : 1, across = WIDE - 10 - LEFT;
-    sim_metric_series_point(m, id, 0, &first, &value);
     sim_metric_series_point(m, id, v->points - 1, &last, &value);
-    if (last <= first)
+    if (!last)
         return;
     sim_unit_print(v->unit, most, top, sizeof top);
-    snprintf(half, sizeof half, "%.1f min", (double)(last - first) / 2 / 60e6);
-    snprintf(end, sizeof end, "%.1f min", (double)(last - first) / 60e6);
+    snprintf(half, sizeof half, "%.1f min", (double)last / 2 / 60e6);
+    snprintf(end, sizeof end, "%.1f min", (double)last / 60e6);
     fprintf(f, "<figure><h2>%s over time</h2><svg viewBox='0 0 %g %g' role='img'>", v->name, WIDE, HIGH);
     axes(f, "0", half, end, "0", top);
-    fprintf(f, "<path fill='var(--fill)' stroke='none' d='M%g %g", LEFT, BASE);
+    sim_metric_series_point(m, id, 0, &at, &value);
+    fprintf(f, "<path fill='var(--fill)' stroke='none' d='M%g %gH%.1f", LEFT, BASE,
+            LEFT + across * (double)at / (double)last);
     size_t step = v->points / 600 + 1;
     for (int outline = 0; outline < 2; outline++) {
         for (size_t i = 0; i < v->points; i += step) {
             sim_metric_series_point(m, id, i, &at, &value);
             fprintf(f, "%c%.1f %.1f", outline && i == 0 ? 'M' : 'L',
-                    LEFT + across * (double)(at - first) / (double)(last - first),
+                    LEFT + across * (double)at / (double)last,
                     BASE - (BASE - TOP) * (double)value / most);
         }
         if (!outline)
