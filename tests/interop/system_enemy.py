@@ -3,8 +3,10 @@ import contextlib
 import http.server
 import os
 import pathlib
+import re
 import shutil
 import socket
+import subprocess
 import threading
 import time
 
@@ -186,3 +188,28 @@ def hostile_requests():
             assert ask(port, "/shared/tree/a.txt")[1] == b"inside" and time.monotonic() - asked < 1
             assert rss() - began < 500 * 40_000, f"{(rss() - began) / 500:.0f} bytes for each half a head"
         wait_for(lambda: descriptors() <= open_ + 2 or None, "their descriptors to be closed", 10)
+
+
+@test(slow=True)
+def slow_clients():
+    """slowhttptest: 4,000 slow heads, 4,000 slow bodies, 1,000 slow readers, and hostile ranges; others are served within a second meanwhile"""
+    need(shutil.which("slowhttptest"), "slowhttptest is not installed (apt-get install slowhttptest)")
+    with Nodes() as world:
+        node = world.node("a")
+        up_with_web(node)
+        base = f"http://127.0.0.1:{web_port(node)}"
+        make_file(world.path("film"), 20_000_000)
+        node.share(world.path("film"))
+        for name, flags, path in (("heads", "-H -i 10", "/"), ("bodies", "-B -i 10 -s 8192", "/api/signin"), ("readers", "-X -w 512 -y 1024 -n 5 -z 32 -k 3", "/shared/film"), ("ranges", "-R", "/shared/film")):
+            with subprocess.Popen(["slowhttptest", *flags.split(), "-c", "1000" if name == "readers" else "4000", "-r", "1000", "-l", "14", "-p", "3", "-u", base + path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as judge:
+                waits = []
+                while judge.poll() is None and len(waits) < 60:
+                    asked = time.monotonic()
+                    assert ask(web_port(node), "/shared/film", headers={"Range": "bytes=0-99999"})[0] == 206
+                    waits.append(time.monotonic() - asked)
+                    time.sleep(0.25)
+                shown = judge.communicate(timeout=60)[0]
+            assert "NO" not in re.findall(r"service available:\W*(?:\x1b\[[0-9;]*m)*(YES|NO)", shown), shown[-600:]
+            assert max(waits) < 1, f"{name}: another waited {max(waits):.2f} s"
+            memory = int((pathlib.Path("/proc") / str(node.process.pid) / "statm").read_text().split()[1]) * 4096
+            print(f"# {name}: {len(waits)} others were served meanwhile, median {sorted(waits)[len(waits) // 2] * 1000:.1f} ms, worst {max(waits) * 1000:.0f} ms; resident {memory / 1e6:.0f} MB", flush=True)
