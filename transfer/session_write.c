@@ -89,7 +89,12 @@ static bool write_map(struct xfer *x, struct channel *c, struct pack *p)
         if (bytes > most)
             bytes = most;
         struct message m = {.type = MESSAGE_MAP, .channel = c->number, .leaf = c->map_next};
-        m.bytes = bytes_of(w->have + c->map_next / 8, bytes);
+        uint8_t bits[MESSAGE_MAP_MAX];
+        memcpy(bits, w->have + c->map_next / 8, bytes);
+        for (uint32_t i = 0; w->want && i < bytes * 8 && c->map_next + i < w->chunks; i++)
+            if (bit_get(bits, i) && !swarm_tells(w, c->map_next + i))
+                bit_clear(bits, i);
+        m.bytes = bytes_of(bits, bytes);
         if (!message_write(p, &m))
             return false;
         c->map_next += bytes * 8;

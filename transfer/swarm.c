@@ -147,6 +147,15 @@ static uint32_t wanted_in_chunk(const struct swarm *w, uint32_t chunk)
     return count;
 }
 
+/* A pack's chunk of which some entries are not wanted is here when the others are, but nothing to tell: who asked for all of
+ * it would be refused. */
+bool swarm_tells(const struct swarm *w, uint32_t chunk)
+{
+    uint32_t first = chunk << w->geometry.chunk_leaves_log2, left = w->geometry.leaf_count - first;
+    uint32_t full = 1u << w->geometry.chunk_leaves_log2;
+    return !w->want || full == 1 || wanted_in_chunk(w, chunk) == (left < full ? left : full);
+}
+
 static void swarm_fill_maps(struct swarm *w, const uint8_t *have)
 {
     for (uint32_t i = 0; i < w->chunks; i++) {
@@ -313,7 +322,8 @@ void swarm_chunk_done(struct xfer *x, struct swarm *w, uint32_t chunk)
     w->have_count++;
     w->want_have++;
     core_assert(w->log_count < w->chunks);
-    w->log[w->log_count++] = chunk;
+    if (swarm_tells(w, chunk))
+        w->log[w->log_count++] = chunk;
     xfer_notice(x, XFER_NOTICE_CHUNK, w->number)->u.notice.a = chunk;
     list_each(node, &w->channels)
     {

@@ -401,6 +401,7 @@ void swarm_arm(struct xfer *x, struct swarm *w);
 void swarm_sources_changed(struct xfer *x, struct swarm *w);
 void swarm_wake(struct xfer *x, struct swarm *w);
 bool swarm_wants(const struct swarm *w);
+bool swarm_tells(const struct swarm *w, uint32_t chunk); /* of a chunk that is here: may others be told? */
 void swarm_stop_serving(struct xfer *x, struct swarm *w);
 uint32_t swarm_chunk_of(const struct swarm *w, uint32_t leaf);
 uint32_t swarm_leaf_bytes(const struct swarm *w, uint32_t leaf);

@@ -250,6 +250,31 @@ struct request *request_find(struct session *s, const struct channel *c, uint32_
     return NULL;
 }
 
+/* These leaves of a run will not come. The rest of it will, unless the proof it needs was to come with them. */
+static void request_refused(struct xfer *x, struct request *r, uint32_t leaf, uint32_t count)
+{
+    struct swarm *w = r->channel->swarm;
+    struct partial *p = r->partial;
+    struct session *s = r->channel->session;
+    uint64_t gone = (count == 64 ? ~UINT64_C(0) : (UINT64_C(1) << count) - 1) << (leaf - r->leaf) & r->mask;
+    uint32_t left = (uint32_t)__builtin_popcountll(r->mask & ~gone);
+    if (left == 0 || (r->proof && !r->proof_came)) {
+        s->unsolicited -= (int32_t)left; /* what does come was asked for */
+        request_free(x, r);
+    } else {
+        uint32_t before = request_bytes(r);
+        if (!r->expired)
+            outstanding_sub(s, r);
+        r->mask &= ~gone;
+        if (!r->expired)
+            outstanding_add(s, r);
+        bucket_spend(&x->download, (int64_t)request_bytes(r) - (int64_t)before);
+        if (!r->expired)
+            partial_unasked(x, w, p, leaf, count);
+    }
+    partial_release(x, w, p);
+}
+
 void request_rejected(struct xfer *x, struct channel *c, const struct message *m)
 {
     struct session *s = c->session;
@@ -259,10 +284,8 @@ void request_rejected(struct xfer *x, struct channel *c, const struct message *m
         if (r->channel != c || m->leaf < r->leaf || m->leaf + m->count > r->leaf + r->count)
             continue;
         struct swarm *w = c->swarm;
-        struct partial *p = r->partial;
-        uint32_t chunk = p->chunk;
-        request_free(x, r);
-        partial_release(x, w, p);
+        uint32_t chunk = r->partial->chunk;
+        request_refused(x, r, m->leaf, m->count);
         if (m->value == REJECT_NOT_HERE || m->value == REJECT_FAILED) {
             /* Many files of an honest peer's directory may have changed since it said that it has them. */
             bool lie = !(w->pack && m->value == REJECT_FAILED);
@@ -309,7 +332,9 @@ static uint32_t run_leaves(const struct channel *c)
     leaves = leaves < 16 ? 16 : leaves > MESSAGE_RUN_MAX ? MESSAGE_RUN_MAX : leaves;
     if (leaves > slow)
         leaves = slow < 2 ? 2 : slow;
-    return leaves;
+    /* All entries of a pack's chunk at once: when the peer says of one that it changed, the others are still to come. */
+    uint32_t chunk = c->swarm->pack ? 1u << c->swarm->geometry.chunk_leaves_log2 : 1;
+    return leaves < chunk && chunk <= MESSAGE_RUN_MAX ? chunk : leaves;
 }
 
 static bool request_from(struct xfer *x, struct channel *c, struct partial *p)

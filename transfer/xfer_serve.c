@@ -194,6 +194,8 @@ void serve_session_closed(struct xfer *x, struct session *s)
 
 static uint32_t unit_leaves(const struct xfer *x, const struct channel *c)
 {
+    if (c->pack)
+        return 1; /* what cannot be read of an entry says nothing about the next */
     if (x->upload.rate == 0)
         return SERVE_UNIT_LEAVES;
     uint64_t leaves =
@@ -229,9 +231,13 @@ static void serve_unit(struct xfer *x, struct session *s, struct serve *r)
 {
     struct channel *c = r->channel;
     uint32_t most = unit_leaves(x, c), count = r->count < most ? r->count : most;
-    if (!run_here(c->swarm, r->leaf, r->count)) {
-        uint32_t leaf = r->leaf, left = r->count;
-        serve_free(x, s, r);
+    uint32_t left = c->pack ? 1 : r->count; /* of a pack anything may be here */
+    if (!run_here(c->swarm, r->leaf, left)) {
+        uint32_t leaf = r->leaf;
+        r->leaf += left;
+        r->count -= left;
+        if (r->count == 0)
+            serve_free(x, s, r);
         reject(x, c, leaf, left, REJECT_NOT_HERE);
         return;
     }

@@ -153,6 +153,60 @@ static void changed_entries_of_a_pack(void **state)
     xworld_free(w);
 }
 
+/* More entries than chunks are allowed: two and more to a chunk, whole and in part, some of them changed. */
+static void pack_of_a_large_directory(void **state)
+{
+    (void)state;
+    static const uint32_t entries[] = {131073};
+    for (size_t i = 0; i < sizeof entries / sizeof *entries; i++) {
+        struct xworld_params params;
+        xworld_params_default(&params);
+        struct xworld *w = xworld_new(&params);
+        struct xworld_node *a = xworld_add(w, 50 * MB, 50 * MB), *b = xworld_add(w, 50 * MB, 50 * MB),
+                           *d = xworld_add(w, 50 * MB, 50 * MB);
+        uint32_t c = xworld_pack(w, entries[i], 100);
+        assert_true(xfer_chunk_count(&w->contents[c].geometry) <= 65536);
+        xworld_seed(a, c);
+        uint8_t *want = test_calloc(1, entries[i] / 8 + 1);
+        want[0] = 0x06;
+        want[(entries[i] - 1) / 8] |= (uint8_t)(1u << ((entries[i] - 1) % 8));
+        struct xfer_swarm_params p = {.want_leaves = want};
+        assert_true(xworld_swarm(b, c, &p));
+        assert_true(xworld_run(w, w->now + CORE_SECONDS(20), xworld_all_complete, &c));
+        assert_int_equal(a->leaves_sent, 3);
+        assert_true(xfer_swarm_has_leaf(b->xfer, b->swarms[c], entries[i] - 1));
+        assert_true(xworld_leech(d, c));
+        assert_true(xworld_run(w, w->now + CORE_MINUTES(5), xworld_all_complete, &c));
+        xfer_check(d->xfer);
+        struct xfer_swarm_stats st;
+        xfer_swarm_stats(d->xfer, w->now, d->swarms[c], &st);
+        assert_int_equal(st.leaves_have, entries[i]);
+        test_free(want);
+        xworld_free(w);
+    }
+}
+
+/* One changed entry of a chunk of several: the others of the chunk come all the same. */
+static void changed_entries_of_a_large_directory(void **state)
+{
+    (void)state;
+    struct xworld_params params;
+    xworld_params_default(&params);
+    struct xworld *w = xworld_new(&params);
+    struct xworld_node *a = xworld_add(w, 50 * MB, 50 * MB), *b = xworld_add(w, 50 * MB, 50 * MB);
+    uint32_t c = xworld_pack(w, 65540, 100);
+    a->changed_every = 1000;
+    xworld_seed(a, c);
+    xworld_leech(b, c);
+    assert_false(xworld_run(w, w->now + CORE_MINUTES(2), xworld_all_complete, &c));
+    struct xfer_swarm_stats st;
+    xfer_swarm_stats(b->xfer, w->now, b->swarms[c], &st);
+    printf("  of 65,540 entries %u came, 66 changed\n", st.leaves_have);
+    assert_int_equal(st.leaves_have, 65540 - 66);
+    assert_int_equal(b->session_down, 0);
+    xworld_free(w);
+}
+
 static void resumes_from_a_map(void **state)
 {
     (void)state;
@@ -717,6 +771,8 @@ int main(void)
         cmocka_unit_test(paused_swarm_fetches_for_readers_only),
         cmocka_unit_test(pack_with_a_selection),
         cmocka_unit_test(changed_entries_of_a_pack),
+        cmocka_unit_test(pack_of_a_large_directory),
+        cmocka_unit_test(changed_entries_of_a_large_directory),
         cmocka_unit_test(resumes_from_a_map),
         cmocka_unit_test(tree_of_files_uses_the_sessions_of_the_tree),
         cmocka_unit_test(caps_are_kept),
